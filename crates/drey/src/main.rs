@@ -1,0 +1,2 @@
+//! drey
+fn main() {}
