@@ -1,1 +1,26 @@
-//! drey-api
+//! The API of drey: the four Flink kinds as types, and what can be said of them without looking at
+//! the world.
+//!
+//! ```text
+//!   JSON ──kinds::read──► FlinkDeployment ──desired::parse──► Desired   (effective configuration, options)
+//!                               │
+//!                               ├──diff::compare──► SpecChange          (what an edit means)
+//!                               └──reconciled::{encode, decode}         (status.….lastReconciledSpec)
+//!   kinds ──crd::all──► CustomResourceDefinitions
+//! ```
+//!
+//! Architecture invariant: nothing here does I/O, reads a clock or an environment variable, or knows
+//! Flink's REST API. Objects are judged one at a time; a broken one is an error of that object alone.
+
+pub mod configuration;
+pub mod crd;
+pub mod defaults;
+pub mod desired;
+pub mod diff;
+pub mod kinds;
+pub mod memory;
+pub mod options;
+pub mod reconciled;
+pub mod schedule;
+pub mod unknown_fields;
+mod validate;

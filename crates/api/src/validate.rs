@@ -1,0 +1,1 @@
+//! The rules of a FlinkDeployment, in upstream's order and with upstream's texts.
