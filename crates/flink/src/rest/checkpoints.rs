@@ -1,0 +1,221 @@
+//! What Flink says of checkpoints and savepoints of a job.
+//!
+//! This module refuses to choose one to restore from: it only says which there are.
+
+use serde::Deserialize;
+
+use super::lenient;
+
+/// Counts, latest checkpoints and history of a job **in this JobManager**: a JobManager that took over
+/// knows the one it restored and those since.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct CheckpointStatistics {
+    /// How many of each.
+    #[serde(default)]
+    pub counts: CheckpointCounts,
+    /// The latest of each kind.
+    #[serde(default)]
+    pub latest: LatestCheckpoints,
+    /// The latest ones, newest first (`web.checkpoints.history`, 10 by default).
+    #[serde(default)]
+    pub history: Vec<Checkpoint>,
+}
+
+/// How many checkpoints this JobManager has seen, savepoints included.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+pub struct CheckpointCounts {
+    /// Restores, including those after a failure.
+    #[serde(default, deserialize_with = "lenient::count")]
+    pub restored: u64,
+    /// All that were started.
+    #[serde(default, deserialize_with = "lenient::count")]
+    pub total: u64,
+    /// Those that go on now.
+    #[serde(default, deserialize_with = "lenient::count")]
+    pub in_progress: u64,
+    /// Those that completed.
+    #[serde(default, deserialize_with = "lenient::count")]
+    pub completed: u64,
+    /// Those that failed.
+    #[serde(default, deserialize_with = "lenient::count")]
+    pub failed: u64,
+}
+
+/// The latest checkpoint of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct LatestCheckpoints {
+    /// The latest completed checkpoint that is no savepoint.
+    #[serde(default)]
+    pub completed: Option<Checkpoint>,
+    /// The latest completed savepoint.
+    #[serde(default)]
+    pub savepoint: Option<Checkpoint>,
+    /// The latest that failed.
+    #[serde(default)]
+    pub failed: Option<Checkpoint>,
+    /// The one that the job was last restored from.
+    #[serde(default)]
+    pub restored: Option<RestoredCheckpoint>,
+}
+
+/// Where a checkpoint stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum CheckpointStatus {
+    /// It goes on.
+    InProgress,
+    /// It can be restored from, unless it was discarded.
+    Completed,
+    /// It failed.
+    Failed,
+}
+
+/// Where a checkpoint's metadata lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExternalPath {
+    /// At this location.
+    At(String),
+    /// Only in the JobManager's memory, so that it ends with it (no `execution.checkpointing.dir` is set).
+    NotAddressable,
+}
+
+impl ExternalPath {
+    /// What Flink writes when a checkpoint has no location.
+    pub const NOT_ADDRESSABLE: &'static str = "<checkpoint-not-externally-addressable>";
+
+    /// The location, if there is one.
+    #[must_use]
+    pub fn location(&self) -> Option<&str> {
+        match self {
+            Self::At(location) => Some(location),
+            Self::NotAddressable => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ExternalPath {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(if text == Self::NOT_ADDRESSABLE { Self::NotAddressable } else { Self::At(text) })
+    }
+}
+
+/// One checkpoint or savepoint.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Checkpoint {
+    /// Its number; it grows through the whole life of a job, restores included.
+    #[serde(deserialize_with = "lenient::number")]
+    pub id: u64,
+    /// Where it stands.
+    pub status: CheckpointStatus,
+    /// Whether it is a savepoint (also one made by stopping).
+    #[serde(default)]
+    pub is_savepoint: bool,
+    /// When it was started, in milliseconds since 1970.
+    #[serde(default, rename = "trigger_timestamp", deserialize_with = "lenient::time_ms")]
+    pub triggered_at_ms: Option<i64>,
+    /// When the last task acknowledged it, in milliseconds since 1970; the end of a completed one.
+    #[serde(default, rename = "latest_ack_timestamp", deserialize_with = "lenient::time_ms")]
+    pub acknowledged_at_ms: Option<i64>,
+    /// When it failed, in milliseconds since 1970.
+    #[serde(default, rename = "failure_timestamp", deserialize_with = "lenient::time_ms")]
+    pub failed_at_ms: Option<i64>,
+    /// Why it failed.
+    #[serde(default)]
+    pub failure_message: Option<String>,
+    /// How much state it holds, in bytes; an incremental one counts what it shares.
+    #[serde(default, rename = "state_size", deserialize_with = "lenient::count")]
+    pub state_bytes: u64,
+    /// Where its metadata lies, once completed.
+    #[serde(default)]
+    pub external_path: Option<ExternalPath>,
+    /// Whether its files were removed since.
+    #[serde(default)]
+    pub discarded: bool,
+    /// Flink's word for its kind, such as `CHECKPOINT`, `UNALIGNED_CHECKPOINT`, `SAVEPOINT`, `SYNC_SAVEPOINT`.
+    #[serde(default)]
+    pub checkpoint_type: Option<String>,
+}
+
+/// The checkpoint that a job was restored from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct RestoredCheckpoint {
+    /// Its number.
+    #[serde(deserialize_with = "lenient::number")]
+    pub id: u64,
+    /// When it was restored, in milliseconds since 1970.
+    #[serde(default, rename = "restore_timestamp", deserialize_with = "lenient::time_ms")]
+    pub restored_at_ms: Option<i64>,
+    /// Whether it is a savepoint.
+    #[serde(default)]
+    pub is_savepoint: bool,
+    /// Where its metadata lies.
+    #[serde(default)]
+    pub external_path: Option<ExternalPath>,
+}
+
+/// A checkpoint that a job may be restored from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestorePoint {
+    /// Its number.
+    pub id: u64,
+    /// Where its metadata lies.
+    pub path: ExternalPath,
+    /// Whether it is a savepoint.
+    pub is_savepoint: bool,
+}
+
+impl CheckpointStatistics {
+    /// The newest of the latest completed checkpoint, the latest savepoint and the restored one, by
+    /// number, as the Kubernetes operator picks it. Discarded ones do not count. `None` if there is none.
+    #[must_use]
+    pub fn newest_restore_point(&self) -> Option<RestorePoint> {
+        let LatestCheckpoints { completed, savepoint, failed: _, restored } = &self.latest;
+        let taken = [completed, savepoint].into_iter().flatten().filter(|checkpoint| !checkpoint.discarded);
+        let candidates = taken
+            .map(|checkpoint| (checkpoint.id, &checkpoint.external_path, checkpoint.is_savepoint))
+            .chain(
+                restored.iter().map(|restored| (restored.id, &restored.external_path, restored.is_savepoint)),
+            );
+        candidates
+            .filter_map(|(id, path, is_savepoint)| {
+                path.clone().map(|path| RestorePoint { id, path, is_savepoint })
+            })
+            .max_by_key(|point| point.id)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CheckpointStatistics, ExternalPath};
+
+    fn newest(latest: &str) -> Option<(u64, Option<String>)> {
+        let statistics: CheckpointStatistics =
+            serde_json::from_str(&format!("{{\"latest\":{latest}}}")).unwrap();
+        statistics.newest_restore_point().map(|point| (point.id, point.path.location().map(str::to_owned)))
+    }
+
+    #[test]
+    fn the_newest_restore_point_is_the_highest_number_that_still_exists() {
+        let completed = r#""completed":{"id":4,"status":"COMPLETED","external_path":"file:/c4"}"#;
+        let savepoint =
+            r#""savepoint":{"id":5,"status":"COMPLETED","is_savepoint":true,"external_path":"file:/s5"}"#;
+        let discarded =
+            r#""savepoint":{"id":5,"status":"COMPLETED","external_path":"file:/s5","discarded":true}"#;
+        let restored = r#""restored":{"id":9,"is_savepoint":false,"external_path":"file:/r9"}"#;
+        let at = |id, path: &str| Some((id, Some(path.to_owned())));
+        assert_eq!(newest(&format!("{{{completed},{savepoint}}}")), at(5, "file:/s5"));
+        assert_eq!(newest(&format!("{{{completed},{discarded}}}")), at(4, "file:/c4"));
+        assert_eq!(newest(&format!("{{{completed},{restored}}}")), at(9, "file:/r9"));
+        assert_eq!(newest(r#"{"completed":null,"failed":{"id":9,"status":"FAILED"}}"#), None);
+    }
+
+    #[test]
+    fn a_checkpoint_in_memory_has_no_location() {
+        let text = format!(
+            r#"{{"completed":{{"id":1,"status":"COMPLETED","external_path":"{}"}}}}"#,
+            ExternalPath::NOT_ADDRESSABLE
+        );
+        assert_eq!(newest(&text), Some((1, None)));
+    }
+}
