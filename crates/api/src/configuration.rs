@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::number;
+
 /// What is wrong with a configuration tree.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
@@ -80,7 +82,6 @@ fn flatten_into(
             let joined = texts?.join(";");
             flat.insert(key, joined);
         }
-        // An empty list vanishes nowhere: upstream writes it as the empty string, as it does here.
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             flat.insert(key, text(value));
         }
@@ -91,9 +92,8 @@ fn flatten_into(
 fn text(scalar: &Value) -> String {
     match scalar {
         Value::String(text) => text.clone(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            scalar.to_string()
-        }
+        Value::Number(number) => number::text(number),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => scalar.to_string(),
     }
 }
 
@@ -161,4 +161,16 @@ pub fn parse_boolean(text: &str) -> Result<bool, ValueError> {
         "FALSE" => Ok(false),
         _ => Err(ValueError { text: text.to_owned(), expected: "`true` or `false`" }),
     }
+}
+
+/// The first of some keys that is set, with its value; keys stand in Flink's order of preference, the
+/// present name before deprecated ones.
+#[must_use]
+pub fn first_of<'a>(
+    configuration: &'a BTreeMap<String, String>,
+    keys: &[&str],
+) -> Option<(&'a str, &'a str)> {
+    keys.iter()
+        .find_map(|key| configuration.get_key_value(*key))
+        .map(|(key, value)| (key.as_str(), value.as_str()))
 }

@@ -14,11 +14,13 @@
 
 pub mod configuration;
 pub mod crd;
+mod cron;
 pub mod defaults;
 pub mod desired;
 pub mod diff;
 pub mod kinds;
 pub mod memory;
+mod number;
 pub mod options;
 pub mod reconciled;
 pub mod schedule;

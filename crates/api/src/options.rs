@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::configuration::{first_of, parse_boolean, parse_duration_ms};
 pub use crate::kinds::{CheckpointType, SavepointFormat};
 pub use crate::schedule::Schedule;
 
@@ -153,13 +154,264 @@ impl Default for Options {
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
 
+/// Keys of the options that [`crate::validate`] judges too, the present name before deprecated ones.
+pub(crate) mod keys {
+    pub(crate) const ROLLBACK: &[&str] = &["kubernetes.operator.deployment.rollback.enabled"];
+    pub(crate) const RECOVERY: &[&str] = &[
+        "kubernetes.operator.jm-deployment-recovery.enabled",
+        "kubernetes.operator.reconciler.jm-deployment-recovery.enabled",
+    ];
+    pub(crate) const HEALTH_CHECK: &[&str] = &["kubernetes.operator.cluster.health-check.enabled"];
+    pub(crate) const PERIODIC_SAVEPOINT: &[&str] = &["kubernetes.operator.periodic.savepoint.interval"];
+    pub(crate) const MAX_CHECKPOINT_AGE: &[&str] =
+        &["kubernetes.operator.job.upgrade.last-state.max.allowed.checkpoint.age"];
+    pub(crate) const SAVEPOINT_DIRECTORY: &[&str] =
+        &["execution.checkpointing.savepoint-dir", "state.savepoints.dir", "savepoints.state.backend.fs.dir"];
+    pub(crate) const CHECKPOINT_DIRECTORY: &[&str] =
+        &["execution.checkpointing.dir", "state.checkpoints.dir"];
+    pub(crate) const HIGH_AVAILABILITY: &[&str] =
+        &["high-availability.type", "high-availability", "recovery.mode"];
+    pub(crate) const RECONCILE_INTERVAL: &[&str] =
+        &["kubernetes.operator.reconcile.interval", "kubernetes.operator.reconciler.reschedule.interval"];
+}
+
 impl Options {
-    /// Options from a flat configuration.
+    /// Options from a flat configuration. Deprecated names count where the present one is not set.
     ///
     /// # Errors
     /// Every option whose value cannot be read or is out of its range.
     pub fn from_configuration(configuration: &BTreeMap<String, String>) -> Result<Self, Vec<OptionError>> {
-        let _ = configuration;
-        Ok(Self::default())
+        let mut reader = Reader { configuration, errors: Vec::new() };
+        let mut options = Self::default();
+        options.read_upgrades(&mut reader);
+        options.read_snapshots(&mut reader);
+        options.read_deployment(&mut reader);
+        options.read_flink(&mut reader);
+        if reader.errors.is_empty() { Ok(options) } else { Err(reader.errors) }
+    }
+
+    fn read_upgrades(&mut self, reader: &mut Reader<'_>) {
+        reader.boolean(keys::ROLLBACK, &mut self.rollback_enabled);
+        reader
+            .duration(&["kubernetes.operator.deployment.readiness.timeout"], &mut self.readiness_timeout_ms);
+        reader.boolean(&["kubernetes.operator.job.restart.failed"], &mut self.restart_failed);
+        reader.boolean(
+            &["kubernetes.operator.job.upgrade.last-state-fallback.enabled"],
+            &mut self.last_state_fallback,
+        );
+        reader.boolean(
+            &["kubernetes.operator.job.upgrade.last-state.job-cancel.enabled"],
+            &mut self.last_state_job_cancel,
+        );
+        self.max_allowed_checkpoint_age_ms = reader.optional_duration(keys::MAX_CHECKPOINT_AGE);
+        reader.boolean(&["kubernetes.operator.job.savepoint-on-deletion"], &mut self.savepoint_on_deletion);
+        reader.boolean(
+            &["kubernetes.operator.job.drain-on-savepoint-deletion"],
+            &mut self.drain_on_savepoint_deletion,
+        );
+        reader.boolean(
+            &["kubernetes.operator.job.upgrade.ignore-pending-savepoint"],
+            &mut self.ignore_pending_savepoint,
+        );
+        reader.boolean(
+            &["kubernetes.operator.job.upgrade.inplace-scaling.enabled"],
+            &mut self.in_place_scaling_enabled,
+        );
+    }
+
+    fn read_snapshots(&mut self, reader: &mut Reader<'_>) {
+        let formats = &[SavepointFormat::Canonical, SavepointFormat::Native];
+        let format = reader.word(
+            &["kubernetes.operator.savepoint.format.type"],
+            formats.map(SavepointFormat::as_str).as_slice(),
+        );
+        self.savepoint_format =
+            format.and_then(|word| SavepointFormat::from_text(&word)).unwrap_or(self.savepoint_format);
+        let types = &[CheckpointType::Full, CheckpointType::Incremental];
+        let checkpoint_type = reader
+            .word(&["kubernetes.operator.checkpoint.type"], types.map(CheckpointType::as_str).as_slice());
+        self.checkpoint_type =
+            checkpoint_type.and_then(|word| CheckpointType::from_text(&word)).unwrap_or(self.checkpoint_type);
+        self.periodic_savepoint = reader.schedule(keys::PERIODIC_SAVEPOINT);
+        self.periodic_checkpoint = reader.schedule(&["kubernetes.operator.periodic.checkpoint.interval"]);
+        self.read_savepoint_history(reader);
+        reader
+            .boolean(&["kubernetes.operator.savepoint.cleanup.enabled"], &mut self.savepoint_cleanup_enabled);
+        reader.boolean(
+            &["kubernetes.operator.savepoint.dispose-on-delete"],
+            &mut self.savepoint_dispose_on_delete,
+        );
+        reader
+            .boolean(&["kubernetes.operator.snapshot.resource.enabled"], &mut self.snapshot_resource_enabled);
+        reader.duration(
+            &[
+                "kubernetes.operator.savepoint.trigger.grace-period",
+                "kubernetes.operator.observer.savepoint.trigger.grace-period",
+            ],
+            &mut self.savepoint_grace_period_ms,
+        );
+        reader.duration(
+            &["kubernetes.operator.checkpoint.trigger.grace-period"],
+            &mut self.checkpoint_grace_period_ms,
+        );
+    }
+
+    /// History limits of a resource cannot exceed the operator's thresholds. A count below 1 counts as
+    /// 1, as upstream has it.
+    fn read_savepoint_history(&mut self, reader: &mut Reader<'_>) {
+        let at_least_one = |count: i64| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        if let Some(count) = reader.integer(&["kubernetes.operator.savepoint.history.max.count"]) {
+            self.savepoint_history_max_count = at_least_one(count);
+        }
+        if let Some(cap) = reader.integer(&["kubernetes.operator.savepoint.history.max.count.threshold"]) {
+            self.savepoint_history_max_count = self.savepoint_history_max_count.min(at_least_one(cap));
+        }
+        reader.duration(
+            &["kubernetes.operator.savepoint.history.max.age"],
+            &mut self.savepoint_history_max_age_ms,
+        );
+        let cap = reader.optional_duration(&["kubernetes.operator.savepoint.history.max.age.threshold"]);
+        self.savepoint_history_max_age_ms =
+            cap.map_or(self.savepoint_history_max_age_ms, |cap| cap.min(self.savepoint_history_max_age_ms));
+    }
+
+    fn read_deployment(&mut self, reader: &mut Reader<'_>) {
+        reader.boolean(keys::RECOVERY, &mut self.deployment_recovery);
+        reader.duration(&["kubernetes.operator.jm-deployment.shutdown-ttl"], &mut self.shutdown_ttl_ms);
+        reader.boolean(
+            &["kubernetes.operator.jm-deployment.startup.probe.enabled"],
+            &mut self.startup_probe_enabled,
+        );
+        reader.boolean(
+            &["kubernetes.operator.pod-template.merge-arrays-by-name"],
+            &mut self.merge_arrays_by_name,
+        );
+        let mut enabled = false;
+        reader.boolean(keys::HEALTH_CHECK, &mut enabled);
+        let health = HealthCheck::read(reader);
+        self.health = enabled.then_some(health);
+    }
+
+    fn read_flink(&mut self, reader: &mut Reader<'_>) {
+        self.high_availability = high_availability(reader.configuration);
+        self.savepoint_directory = reader.text(keys::SAVEPOINT_DIRECTORY);
+        self.checkpoint_directory = reader.text(keys::CHECKPOINT_DIRECTORY);
+        self.checkpoint_interval_ms = reader.optional_duration(&["execution.checkpointing.interval"]);
+        reader.duration(&["execution.checkpointing.timeout"], &mut self.checkpoint_timeout_ms);
+        if let Some(failures) = reader.integer(&["execution.checkpointing.tolerable-failed-checkpoints"]) {
+            self.tolerable_failed_checkpoints = failures;
+        }
+        let retained =
+            reader.integer(&["execution.checkpointing.num-retained", "state.checkpoints.num-retained"]);
+        if let Some(count) = retained {
+            self.retained_checkpoints = u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        }
+        self.user_job_id = reader.job_id(&["$internal.pipeline.job-id"]);
+    }
+}
+
+/// Whether Flink's high availability is on. As Flink reads it: `NONE` in any case and the old
+/// `standalone` are off, any other word is a class name or a known type, and so on.
+pub(crate) fn high_availability(configuration: &BTreeMap<String, String>) -> bool {
+    first_of(configuration, keys::HIGH_AVAILABILITY).is_some_and(|(_, value)| {
+        let value = value.trim();
+        !value.is_empty() && !value.eq_ignore_ascii_case("none") && !value.eq_ignore_ascii_case("standalone")
+    })
+}
+
+impl HealthCheck {
+    fn read(reader: &mut Reader<'_>) -> Self {
+        let mut health = Self {
+            restarts_threshold: 64,
+            restarts_window_ms: 2 * MINUTE_MS,
+            checkpoint_progress_enabled: true,
+            checkpoint_progress_window_ms: None,
+        };
+        let threshold = reader.integer(&["kubernetes.operator.cluster.health-check.restarts.threshold"]);
+        health.restarts_threshold = threshold.unwrap_or(health.restarts_threshold);
+        reader.duration(
+            &["kubernetes.operator.cluster.health-check.restarts.window"],
+            &mut health.restarts_window_ms,
+        );
+        reader.boolean(
+            &["kubernetes.operator.cluster.health-check.checkpoint-progress.enabled"],
+            &mut health.checkpoint_progress_enabled,
+        );
+        health.checkpoint_progress_window_ms = reader
+            .optional_duration(&["kubernetes.operator.cluster.health-check.checkpoint-progress.window"]);
+        health
+    }
+}
+
+/// Reads typed values and collects what could not be read. A value that cannot be read leaves the
+/// default in place, so that the rest is still judged.
+struct Reader<'a> {
+    configuration: &'a BTreeMap<String, String>,
+    errors: Vec<OptionError>,
+}
+
+impl Reader<'_> {
+    fn boolean(&mut self, keys: &[&str], target: &mut bool) {
+        if let Some(value) = self.parsed(keys, |text| parse_boolean(text).map_err(|error| error.expected)) {
+            *target = value;
+        }
+    }
+
+    fn duration(&mut self, keys: &[&str], target: &mut i64) {
+        if let Some(value) = self.optional_duration(keys) {
+            *target = value;
+        }
+    }
+
+    fn optional_duration(&mut self, keys: &[&str]) -> Option<i64> {
+        self.parsed(keys, |text| match parse_duration_ms(text) {
+            Ok(ms) if ms < 0 => Err("a duration that is not negative"),
+            Ok(ms) => Ok(ms),
+            Err(error) => Err(error.expected),
+        })
+    }
+
+    fn integer(&mut self, keys: &[&str]) -> Option<i64> {
+        self.parsed(keys, |text| text.trim().parse::<i32>().map(i64::from).map_err(|_| "a whole number"))
+    }
+
+    fn schedule(&mut self, keys: &[&str]) -> Option<Schedule> {
+        self.parsed(keys, |text| Schedule::parse(text).map_err(|error| error.to_string())).flatten()
+    }
+
+    fn word(&mut self, keys: &[&str], words: &[&str]) -> Option<String> {
+        self.parsed(keys, |text| {
+            let word = text.trim().to_ascii_uppercase();
+            if words.contains(&word.as_str()) { Ok(word) } else { Err(words.join(" or ")) }
+        })
+    }
+
+    fn job_id(&mut self, keys: &[&str]) -> Option<String> {
+        self.parsed(keys, |text| {
+            let valid = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if valid { Ok(text.to_ascii_lowercase()) } else { Err("32 hexadecimal digits") }
+        })
+    }
+
+    fn text(&self, keys: &[&str]) -> Option<String> {
+        let (_, value) = first_of(self.configuration, keys)?;
+        (!value.trim().is_empty()).then(|| value.to_owned())
+    }
+
+    fn parsed<T, E: Into<String>>(
+        &mut self,
+        keys: &[&str],
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        let (key, value) = first_of(self.configuration, keys)?;
+        parse(value)
+            .map_err(|expected| {
+                self.errors.push(OptionError {
+                    key: key.to_owned(),
+                    value: value.to_owned(),
+                    expected: expected.into(),
+                });
+            })
+            .ok()
     }
 }

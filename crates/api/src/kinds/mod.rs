@@ -23,7 +23,7 @@ pub use deployment::{
     DeploymentMode, FlinkDeployment, FlinkDeploymentSpec, IngressSpec, IngressTls, JobManagerSpec, JobSpec,
     JobState, Quantity, Resource, ResourceClaim, ResourceRequirements, TaskManagerSpec, UpgradeMode,
 };
-pub use journal::{IntentRecord, RunRecord};
+pub use journal::{IntentRecord, RunEndRecord, RunRecord, SnapshotRecord};
 pub use read::{ReadError, read};
 pub use session_job::{FlinkSessionJob, FlinkSessionJobSpec, FlinkSessionJobStatus};
 pub use snapshot::{
