@@ -1,0 +1,4 @@
+//! What tests against real processes share. For development only: no other crate of the product depends
+//! on it, and it refuses to know how jobs are deployed.
+
+pub mod ledger;
