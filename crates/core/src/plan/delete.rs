@@ -1,0 +1,94 @@
+//! The resource is being deleted: end the job, with a savepoint where that is asked for, remove everything, and let
+//! the resource go only when provably nothing of it is alive.
+
+use drey_api::kinds::{FlinkJobState, JobState, UpgradeMode};
+
+use super::{Draft, stop};
+use crate::assess::{Situation, assess};
+use crate::decision::{Action, WaitingFor};
+use crate::observed::Seen;
+
+/// Plans the deletion.
+pub(super) fn plan(draft: &mut Draft<'_>) {
+    if !draft.resource.finalizer {
+        draft.at_rest = true;
+        return;
+    }
+    if wants_savepoint(draft) {
+        match assess(draft.observed, &draft.journal) {
+            Situation::Running => {
+                let desired = draft.journal.deployed().map(|deployed| deployed.desired.clone());
+                if let Some(desired) = desired {
+                    stop::with_savepoint(draft, &desired);
+                }
+                return;
+            }
+            Situation::Starting
+            | Situation::Unreachable
+            | Situation::Unsettled(_)
+            | Situation::Cancelling => {
+                draft.wait(
+                    WaitingFor::JobNotRunning,
+                    "the job is not RUNNING, and `kubernetes.operator.job.savepoint-on-deletion` asks for a savepoint \
+                     first; set it to false to delete without one",
+                );
+                return;
+            }
+            Situation::NotKnown
+            | Situation::Gone
+            | Situation::Foreign
+            | Situation::Terminating
+            | Situation::Ended(_)
+            | Situation::Failing(..)
+            | Situation::JobMissing => {}
+        }
+    }
+    remove(draft);
+}
+
+/// The job may have state that the user wants to keep.
+fn wants_savepoint(draft: &Draft<'_>) -> bool {
+    let wanted = draft.journal.deployed().is_some_and(|deployed| {
+        deployed.desired.options.savepoint_on_deletion && deployed.job_state == JobState::Running
+    });
+    wanted && draft.journal.end().is_none()
+}
+
+fn remove(draft: &mut Draft<'_>) {
+    match &draft.observed.cluster {
+        Seen::Unknown => {
+            draft.wait(WaitingFor::ClusterNotKnown, "the cluster could not be looked at");
+        }
+        Seen::Present(cluster) if cluster.owned => {
+            let cluster = cluster.clone();
+            if draft.is_live() {
+                draft.event("Cleanup", "Operator", "Cleaning up FlinkDeployment");
+                if draft.journal.end().is_none() && draft.journal.job.state.is_some() {
+                    draft.set_job_state(FlinkJobState::Canceled);
+                }
+                draft.mark_stopped(UpgradeMode::LastState);
+                stop::take_down(draft, &cluster);
+            }
+        }
+        // Somebody else's cluster stays.
+        Seen::Present(_) | Seen::Absent => {
+            if draft.is_live() {
+                release(draft);
+            }
+        }
+    }
+}
+
+/// Nothing is alive: remove what Flink left in the API server, then let the resource go.
+fn release(draft: &mut Draft<'_>) {
+    match &draft.observed.high_availability {
+        Seen::Unknown => {
+            draft.wait(WaitingFor::RestoreSourceNotKnown, "The high-availability store could not be read.");
+        }
+        Seen::Present(data) if !data.maps.is_empty() && draft.observed.cluster.is_absent() => {
+            draft.action = Some(Action::DeleteHighAvailability(data.maps.clone()));
+            draft.wait(WaitingFor::ClusterTerminating, "high-availability data is being removed");
+        }
+        Seen::Present(_) | Seen::Absent => draft.action = Some(Action::RemoveFinalizer),
+    }
+}

@@ -1,0 +1,65 @@
+//! Goal × situation → one step. The order is the same for every resource:
+//!
+//! 1. [`absorb`]: what observation adds to the record (job state, ends of runs);
+//! 2. [`resolve`]: did the open intent happen? While nobody knows, nothing else is begun;
+//! 3. the goal: [`delete`], [`transition`] (stop, then start), [`rollback`], or [`rest`].
+
+mod absorb;
+mod delete;
+mod draft;
+mod resolve;
+mod rest;
+mod rollback;
+mod start;
+mod stop;
+mod transition;
+
+use crate::Now;
+use crate::decision::WaitingFor;
+use crate::goal::{Goal, goal};
+use crate::journal::Journal;
+use crate::observed::Observed;
+use crate::resource::{Policy, Resource};
+
+pub(crate) use draft::{Draft, Flow};
+pub(crate) use start::LAST_STATE_PATH;
+pub(crate) use stop::savepoint_directory;
+
+/// Plans one step.
+pub(crate) fn step<'a>(
+    resource: &'a Resource,
+    observed: &'a Observed,
+    journal: &Journal,
+    policy: &'a Policy,
+    now: Now,
+) -> Draft<'a> {
+    let mut draft = Draft::new(resource, observed, journal, policy, now);
+    if journal.epoch > policy.epoch {
+        draft.wait(WaitingFor::NotLeader, "another operator process has taken over this resource");
+        return draft;
+    }
+    draft.journal.epoch = policy.epoch;
+    absorb::absorb(&mut draft);
+    if resolve::resolve(&mut draft) == Flow::GoOn {
+        pursue(&mut draft);
+    }
+    draft
+}
+
+fn pursue(draft: &mut Draft<'_>) {
+    match goal(draft.resource, &draft.journal) {
+        Goal::Delete => delete::plan(draft),
+        Goal::Refuse(message) => {
+            draft.problem("ValidationError", "Operator", message.clone());
+            draft.wait(WaitingFor::InvalidSpec, message);
+        }
+        Goal::KeepLast(message) => {
+            draft.problem("ValidationError", "Operator", message.clone());
+            transition::keep_last(draft);
+            if draft.waiting.is_none() {
+                draft.wait(WaitingFor::InvalidSpec, message);
+            }
+        }
+        Goal::Run(desired) | Goal::Suspend(desired) => transition::plan(draft, &desired),
+    }
+}

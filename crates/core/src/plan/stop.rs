@@ -1,0 +1,267 @@
+//! Ends the present run so that its state is kept: which way, given what is wanted and what the situation is. Every
+//! way ends with a teardown; which snapshot comes out of it is not decided here but read afterwards.
+
+use std::sync::Arc;
+
+use drey_api::desired::Desired;
+use drey_api::diff::Effect;
+use drey_api::kinds::{FlinkJobState, JobState, UpgradeMode};
+
+use super::{Draft, Flow};
+use crate::assess::{Situation, assess};
+use crate::decision::{Action, WaitingFor};
+use crate::goal::job_state;
+use crate::intent::IntentKind;
+use crate::journal::Last;
+use crate::observed::Cluster;
+
+/// How a running job is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Stop with savepoint.
+    Savepoint,
+    /// Cancel, and use the last checkpoint by its path.
+    Cancel,
+    /// Take the cluster down; high availability keeps the last checkpoint.
+    Teardown,
+    /// Not now.
+    Wait(WaitingFor, &'static str),
+}
+
+/// Plans the stop of the present run, before an upgrade or a suspension.
+pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>, effect: Effect) {
+    let mode = wanted_mode(draft, desired, effect);
+    let observed = draft.observed;
+    match assess(observed, &draft.journal) {
+        Situation::NotKnown => {
+            draft.wait(WaitingFor::ClusterNotKnown, "the cluster could not be looked at");
+        }
+        Situation::Foreign => name_taken(draft),
+        Situation::Terminating => {
+            draft.wait(WaitingFor::ClusterTerminating, "the old cluster is going away");
+        }
+        Situation::Gone => {
+            if draft.is_live() {
+                draft.mark_stopped(stopped_mode(mode));
+                super::start::plan(draft, desired, effect);
+            }
+        }
+        Situation::Ended(_) => ended(draft),
+        situation => match way(draft, desired, mode, situation) {
+            Way::Savepoint => with_savepoint(draft, desired),
+            Way::Cancel => cancel(draft),
+            Way::Teardown => {
+                teardown(draft, stopped_mode(mode));
+            }
+            Way::Wait(what, message) => {
+                draft.wait(what, message);
+            }
+        },
+    }
+}
+
+/// The upgrade mode that counts: a redeploy from a given savepoint gives the present state up.
+fn wanted_mode(draft: &Draft<'_>, desired: &Desired, effect: Effect) -> UpgradeMode {
+    if effect == Effect::SavepointRedeploy && job_state(desired) == JobState::Running {
+        return UpgradeMode::Stateless;
+    }
+    let from_spec = desired.spec.job.as_ref().map(|job| job.upgrade_mode);
+    let from_record = draft.journal.reconciled.as_ref().map(|reconciled| reconciled.upgrade_mode);
+    from_spec.or(from_record).unwrap_or(UpgradeMode::Stateless)
+}
+
+fn stopped_mode(mode: UpgradeMode) -> UpgradeMode {
+    match mode {
+        UpgradeMode::Stateless => UpgradeMode::Stateless,
+        UpgradeMode::LastState | UpgradeMode::Savepoint => UpgradeMode::LastState,
+    }
+}
+
+/// The whole table of upgrade modes × situations (upstream's order of conditions).
+fn way(draft: &Draft<'_>, desired: &Desired, mode: UpgradeMode, situation: Situation<'_>) -> Way {
+    let version_changed = version_changed(draft, desired);
+    match (mode, situation) {
+        (_, Situation::Cancelling) => Way::Wait(WaitingFor::JobCancelling, "the job is being cancelled"),
+        (UpgradeMode::Stateless, _) => Way::Teardown,
+        (UpgradeMode::Savepoint, Situation::Running) => Way::Savepoint,
+        (UpgradeMode::Savepoint, other) => {
+            if version_changed || desired.options.last_state_fallback || never_available(draft) {
+                last_state(draft, desired, other, version_changed)
+            } else {
+                Way::Wait(
+                    WaitingFor::JobNotRunning,
+                    "the job is not RUNNING, so no savepoint can be taken, and \
+                     `kubernetes.operator.job.upgrade.last-state-fallback.enabled` is false",
+                )
+            }
+        }
+        (UpgradeMode::LastState, other) => last_state(draft, desired, other, version_changed),
+    }
+}
+
+fn last_state(draft: &Draft<'_>, desired: &Desired, situation: Situation<'_>, version_changed: bool) -> Way {
+    let kept_by_store =
+        draft.journal.deployed().is_some_and(|deployed| deployed.desired.options.high_availability);
+    let cancellable = matches!(situation, Situation::Running | Situation::Unsettled(_));
+    if version_changed {
+        return match situation {
+            Situation::Running if desired.options.savepoint_directory.is_some() => Way::Savepoint,
+            _ if cancellable => Way::Cancel,
+            _ if never_available(draft) => Way::Teardown,
+            _ => Way::Wait(
+                WaitingFor::JobNotRunning,
+                "the Flink version changes, which needs a savepoint or a cancelled job, and the job is not RUNNING",
+            ),
+        };
+    }
+    let may_cancel = cancellable && (!kept_by_store || desired.options.last_state_job_cancel);
+    match situation {
+        Situation::Running => match checkpoint_age(draft, desired) {
+            Some(way) => way,
+            None if may_cancel => Way::Cancel,
+            None => Way::Teardown,
+        },
+        _ if may_cancel => Way::Cancel,
+        _ if kept_by_store || never_available(draft) => Way::Teardown,
+        _ => Way::Wait(
+            WaitingFor::JobNotRunning,
+            "the job is not RUNNING and high availability is off, so that its last checkpoint is not known: \
+             the upgrade waits until the job runs; `upgradeMode: stateless` gives its state up",
+        ),
+    }
+}
+
+/// `kubernetes.operator.job.upgrade.last-state.max.allowed.checkpoint.age`: too old a checkpoint asks for a
+/// savepoint; one under way that is young enough is waited for.
+fn checkpoint_age(draft: &Draft<'_>, desired: &Desired) -> Option<Way> {
+    let age_max_ms = desired.options.max_allowed_checkpoint_age_ms?;
+    let rest = draft.observed.rest.as_ref()?;
+    let now_ms = draft.now.0;
+    let job_started_ms = rest.job.present().map_or(0, |job| job.started_at_ms);
+    if now_ms - job_started_ms < age_max_ms {
+        return None;
+    }
+    let Some(checkpoints) = rest.checkpoints.present() else {
+        return Some(Way::Wait(WaitingFor::RestoreSourceNotKnown, "the job's checkpoints are not known yet"));
+    };
+    let young = |at_ms: Option<i64>| at_ms.is_some_and(|at_ms| now_ms - at_ms < age_max_ms);
+    if young(checkpoints.newest_completed_at_ms) {
+        None
+    } else if young(checkpoints.pending_since_ms) {
+        Some(Way::Wait(WaitingFor::CheckpointInProgress, "a checkpoint young enough is under way"))
+    } else if desired.options.savepoint_directory.is_some() {
+        Some(Way::Savepoint)
+    } else {
+        None
+    }
+}
+
+fn never_available(draft: &Draft<'_>) -> bool {
+    draft.observed.cluster.present().is_some_and(|cluster| cluster.never_available)
+}
+
+/// Whether the next run uses another Flink version than the present one.
+pub(super) fn version_changed(draft: &Draft<'_>, desired: &Desired) -> bool {
+    draft.journal.deployed().is_some_and(|deployed| deployed.desired.flink_version != desired.flink_version)
+}
+
+/// Stop with savepoint, into a directory of its own.
+pub(super) fn with_savepoint(draft: &mut Draft<'_>, desired: &Desired) {
+    let Some(job_id) = draft.journal.run.as_ref().map(|run| run.job_id.clone()) else { return };
+    let Some(target_directory) = savepoint_directory(draft, desired) else {
+        draft.wait(
+            WaitingFor::StorageNotKnown,
+            "no savepoint directory is configured: set `execution.checkpointing.savepoint-dir`",
+        );
+        return;
+    };
+    if let Some(run) = &mut draft.journal.run {
+        run.open_directories.push(target_directory.clone());
+    }
+    let trigger_id = draft.next_trigger_id();
+    let drain = draft.resource.deleting && desired.options.drain_on_savepoint_deletion;
+    draft.event("Suspended", "JobManagerDeployment", "Suspending existing deployment.");
+    let action = Action::Stop {
+        job_id: job_id.clone(),
+        trigger_id: trigger_id.clone(),
+        target_directory: target_directory.clone(),
+        drain,
+        format: desired.options.savepoint_format,
+    };
+    draft.open(IntentKind::Stop { job_id, trigger_id, target_directory, drain }, Some(action));
+    draft.wait(WaitingFor::SavepointBeforeStop, "the job is being stopped with a savepoint");
+}
+
+/// The directory of the next savepoint alone: `<savepoint dir>/<uid>/<intent number>`.
+pub(crate) fn savepoint_directory(draft: &Draft<'_>, desired: &Desired) -> Option<Arc<str>> {
+    let deployed =
+        draft.journal.deployed().and_then(|deployed| deployed.desired.options.savepoint_directory.clone());
+    let base = desired.options.savepoint_directory.clone().or(deployed)?;
+    let base = base.trim_end_matches('/');
+    Some(Arc::from(format!("{base}/{}/{}", draft.resource.uid, draft.next_seq())))
+}
+
+fn cancel(draft: &mut Draft<'_>) {
+    let Some(job_id) = draft.journal.run.as_ref().map(|run| run.job_id.clone()) else { return };
+    draft.event("Suspended", "JobManagerDeployment", "Suspending existing deployment.");
+    draft.open(IntentKind::Cancel { job_id: job_id.clone() }, Some(Action::Cancel { job_id }));
+    draft.wait(WaitingFor::JobCancelling, "the job is being cancelled");
+}
+
+/// The job is over: once what it left is read, its cluster goes.
+fn ended(draft: &mut Draft<'_>) {
+    let not_read = draft.journal.end().is_none_or(|end| end.last == Last::NotRead);
+    let answers = draft.observed.rest.as_ref().is_some_and(|rest| rest.reachable);
+    if not_read && answers {
+        draft.wait(WaitingFor::RestoreSourceNotKnown, "the job is over; its last snapshot is being read");
+        return;
+    }
+    let how = match draft.journal.end().map(|end| &end.last) {
+        Some(Last::Snapshot(_)) => UpgradeMode::Savepoint,
+        Some(Last::Nothing | Last::Discarded | Last::NotRead) | None => UpgradeMode::LastState,
+    };
+    teardown(draft, how);
+}
+
+/// Takes the cluster down; the run counts as stopped from here on.
+pub(super) fn teardown(draft: &mut Draft<'_>, how: UpgradeMode) -> Flow {
+    if !draft.is_live() {
+        return Flow::Done;
+    }
+    let Some(cluster) = draft.observed.cluster.present().filter(|cluster| cluster.owned).cloned() else {
+        return Flow::GoOn;
+    };
+    note_never_ran(draft, &cluster);
+    if draft.journal.end().is_none() {
+        draft.event("Suspended", "JobManagerDeployment", "Suspending existing deployment.");
+        draft.set_job_state(FlinkJobState::Finished);
+    }
+    draft.mark_stopped(how);
+    take_down(draft, &cluster)
+}
+
+/// Opens the teardown of this incarnation and of no other.
+pub(super) fn take_down(draft: &mut Draft<'_>, cluster: &Cluster) -> Flow {
+    let uid = cluster.uid.clone();
+    let action = (!cluster.terminating).then(|| Action::DeleteCluster { uid: uid.clone() });
+    draft.open(IntentKind::Teardown { cluster_uid: uid }, action);
+    draft.wait(WaitingFor::ClusterTerminating, "the old cluster is being taken down")
+}
+
+/// A cluster whose JobManager never became available ran nothing; that is believed only of the run that it is for.
+fn note_never_ran(draft: &mut Draft<'_>, cluster: &Cluster) {
+    if let Some(run) = &mut draft.journal.run {
+        let same = run.cluster_uid.as_ref().is_none_or(|uid| *uid == cluster.uid);
+        run.never_ran = same && cluster.never_available;
+    }
+}
+
+/// The name belongs to somebody else's object.
+pub(super) fn name_taken(draft: &mut Draft<'_>) {
+    let message = format!(
+        "a cluster named `{}` exists that this resource does not own; remove it or rename the resource",
+        draft.resource.name
+    );
+    draft.problem("Error", "JobManagerDeployment", message.clone());
+    draft.wait(WaitingFor::NameTaken, message);
+}

@@ -1,0 +1,175 @@
+//! From a planned step to the decision: the words, the conditions and the next look. The same words feed status,
+//! events, `drey describe`, the dashboard and the logs.
+
+use std::sync::Arc;
+
+use drey_api::kinds::{FlinkJobState, JobState, LifecycleState, ReconciliationState};
+
+use crate::Now;
+use crate::decision::{Decision, Pace};
+use crate::journal::{ConditionRecord, Journal, Stable, WaitRecord};
+use crate::plan::Draft;
+use crate::resource::{Policy, Resource};
+
+/// Completes a step.
+pub(crate) fn decision(
+    resource: &Resource,
+    before: &Journal,
+    mut draft: Draft<'_>,
+    policy: &Policy,
+    now: Now,
+) -> Decision {
+    if draft.look_closer {
+        return Decision {
+            journal: before.clone(),
+            action: None,
+            look_closer: true,
+            events: Vec::new(),
+            pace: Pace::Fast,
+            wake_after_ms: policy.progress_interval_ms,
+        };
+    }
+    draft.journal.waiting = draft.waiting.as_ref().map(|waiting| WaitRecord {
+        reason: Arc::from(waiting.what.as_str()),
+        message: Arc::from(&*waiting.message),
+        stalled: waiting.what.is_stalled(),
+    });
+    clear_error(&mut draft.journal);
+    draft.journal.conditions = conditions(resource, &draft.journal, &before.conditions, now);
+    let busy = draft.action.is_some() || draft.journal.intent.is_some() || !draft.at_rest;
+    let interval_ms = if busy { policy.progress_interval_ms } else { policy.rest_interval_ms };
+    Decision {
+        wake_after_ms: draft.wake_after_ms.map_or(interval_ms, |wake_ms| wake_ms.min(interval_ms)),
+        pace: if busy { Pace::Fast } else { Pace::Slow },
+        journal: draft.journal,
+        action: draft.action,
+        look_closer: false,
+        events: draft.events,
+    }
+}
+
+/// Upstream clears the error when the deployment is stable and neither JobManager nor job are in error.
+fn clear_error(journal: &mut Journal) {
+    let well = journal.waiting.is_none()
+        && journal.state == ReconciliationState::Deployed
+        && journal.stable == Stable::Same
+        && journal.job.state != Some(FlinkJobState::Failed);
+    if well {
+        journal.error = None;
+    }
+}
+
+/// Upstream's one word for the whole resource.
+pub fn lifecycle(resource: &Resource, journal: &Journal) -> LifecycleState {
+    if resource.deleting {
+        return LifecycleState::Deleting;
+    }
+    let Some(reconciled) = &journal.reconciled else {
+        return if journal.error.is_some() { LifecycleState::Failed } else { LifecycleState::Created };
+    };
+    match journal.state {
+        ReconciliationState::Upgrading => return upgrading(journal),
+        ReconciliationState::RollingBack => return LifecycleState::RollingBack,
+        ReconciliationState::Deployed | ReconciliationState::RolledBack => {}
+    }
+    if reconciled.job_state == JobState::Suspended && journal.state == ReconciliationState::Deployed {
+        return LifecycleState::Suspended;
+    }
+    if journal.job.state == Some(FlinkJobState::Failed) || is_given_up(journal) {
+        return LifecycleState::Failed;
+    }
+    match (journal.state, &journal.stable) {
+        (ReconciliationState::RolledBack, _) => LifecycleState::RolledBack,
+        (_, Stable::Same) => LifecycleState::Stable,
+        (_, Stable::None | Stable::Other(_)) => LifecycleState::Deployed,
+    }
+}
+
+/// A spec whose cluster is created shows as deployed as soon as the intent to create it is on record.
+fn upgrading(journal: &Journal) -> LifecycleState {
+    if is_given_up(journal) { LifecycleState::Failed } else { LifecycleState::Upgrading }
+}
+
+/// Only a person can go on from here.
+fn is_given_up(journal: &Journal) -> bool {
+    journal.error.as_ref().is_some_and(|error| error.message.contains("Manual restore required"))
+}
+
+fn conditions(
+    resource: &Resource,
+    journal: &Journal,
+    before: &[ConditionRecord],
+    now: Now,
+) -> Vec<ConditionRecord> {
+    let generation = resource.generation;
+    [running(journal), ready(resource, journal), reconciling(journal), stalled(journal)]
+        .into_iter()
+        .map(|(kind, status, reason, message)| {
+            let same = before.iter().find(|record| &*record.kind == kind && record.status == status);
+            ConditionRecord {
+                kind: Arc::from(kind),
+                status,
+                reason: Arc::from(reason),
+                message: Arc::from(message),
+                since_ms: same.map_or(now.0, |record| record.since_ms),
+                observed_generation: generation,
+            }
+        })
+        .collect()
+}
+
+type Words = (&'static str, bool, String, String);
+
+/// Upstream's condition.
+fn running(journal: &Journal) -> Words {
+    let state = journal.job.state.unwrap_or(FlinkJobState::Reconciling);
+    let word = state.as_str();
+    let mut reason = word[..1].to_owned();
+    reason.push_str(&word[1..].to_lowercase());
+    ("Running", state == FlinkJobState::Running, reason, format!("Job status {word}"))
+}
+
+fn ready(resource: &Resource, journal: &Journal) -> Words {
+    let state = lifecycle(resource, journal);
+    let current = journal.observed_generation == Some(resource.generation);
+    let ready = match state {
+        LifecycleState::Stable => journal.waiting.is_none() && current,
+        LifecycleState::Suspended => current,
+        LifecycleState::Created
+        | LifecycleState::Upgrading
+        | LifecycleState::Deployed
+        | LifecycleState::RollingBack
+        | LifecycleState::RolledBack
+        | LifecycleState::Failed
+        | LifecycleState::Deleting
+        | LifecycleState::Deleted => false,
+    };
+    let (reason, message) = match (&journal.waiting, ready) {
+        (Some(waiting), false) => (waiting.reason.to_string(), waiting.message.to_string()),
+        (_, true) if state == LifecycleState::Suspended => {
+            ("Suspended".to_owned(), "the job is suspended, as the spec asks".to_owned())
+        }
+        (_, true) => ("Stable".to_owned(), "the spec is deployed and stable".to_owned()),
+        (None, false) => (camel(state.as_str()), format!("lifecycle state {}", state.as_str())),
+    };
+    ("Ready", ready, reason, message)
+}
+
+fn reconciling(journal: &Journal) -> Words {
+    match journal.waiting.as_ref().filter(|waiting| !waiting.stalled) {
+        Some(waiting) => ("Reconciling", true, waiting.reason.to_string(), waiting.message.to_string()),
+        None => ("Reconciling", false, "Settled".to_owned(), String::new()),
+    }
+}
+
+fn stalled(journal: &Journal) -> Words {
+    match journal.waiting.as_ref().filter(|waiting| waiting.stalled) {
+        Some(waiting) => ("Stalled", true, waiting.reason.to_string(), waiting.message.to_string()),
+        None => ("Stalled", false, "Progressing".to_owned(), String::new()),
+    }
+}
+
+/// `ROLLED_BACK` → `RolledBack`: a condition reason has no underscore.
+fn camel(word: &str) -> String {
+    word.split('_').map(|part| format!("{}{}", &part[..1], part[1..].to_lowercase())).collect()
+}

@@ -1,0 +1,81 @@
+//! Where the compute runs, behind one trait: the only part of the engine that has more than one implementation.
+//! A launcher creates and removes clusters and tells what it sees; it decides nothing.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use drey_core::decision::Deployment;
+use drey_core::journal::Run;
+use drey_core::observed::{Cluster, StoredSnapshot};
+use drey_core::{JobId, Seen};
+use drey_api::desired::Desired;
+
+/// Which resource a call is about.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Target {
+    /// `metadata.namespace` of the FlinkDeployment.
+    pub namespace: Arc<str>,
+    /// `metadata.name` of the FlinkDeployment, which is also the Flink cluster id.
+    pub name: Arc<str>,
+    /// `metadata.uid` of the FlinkDeployment: the owner of everything that is created for it.
+    pub uid: Arc<str>,
+}
+
+/// Why a call to a launcher did not succeed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LaunchError {
+    /// Certainly nothing was done; the message is for the user and says what to change.
+    #[error("{0}")]
+    Refused(String),
+    /// Nobody knows whether it was done; observing tells.
+    #[error("{0}")]
+    UnknownOutcome(String),
+}
+
+/// Runs Flink clusters somewhere.
+#[async_trait]
+pub trait Launcher: Send + Sync + 'static {
+    /// Looks at the cluster now, from its source. `Absent` only when the cluster is provably dead: its object is
+    /// gone and no pod or process of any incarnation is alive. A failed look is `Unknown`.
+    async fn observe(&self, target: &Target) -> Seen<Cluster>;
+
+    /// Creates the cluster. One that exists already, whichever intent made it, is left alone. Either everything of
+    /// the cluster comes to exist, or what was created is removed by a later `delete`.
+    ///
+    /// # Errors
+    /// See [`LaunchError`].
+    async fn apply(&self, target: &Target, deployment: &Deployment) -> Result<(), LaunchError>;
+
+    /// Begins to take down the incarnation `uid`, and no other. Returns at once; `observe` tells when it is over.
+    ///
+    /// # Errors
+    /// See [`LaunchError`].
+    async fn delete(&self, target: &Target, uid: &str) -> Result<(), LaunchError>;
+
+    /// Base URL of the REST API of the cluster's JobManager, with a trailing slash; `None` when the launcher knows
+    /// of no cluster.
+    async fn rest_endpoint(&self, target: &Target, deployed: &Desired) -> Option<String>;
+
+    /// The complete snapshot (one with `_metadata`) in or directly below a directory that was made for one request
+    /// alone. `Unknown` when this launcher cannot read that storage.
+    async fn find_snapshot(&self, target: &Target, directory: &str) -> Seen<StoredSnapshot>;
+
+    /// The newest complete retained checkpoint (`<state.checkpoints.dir>/<job id>/chk-N`) of a job.
+    async fn newest_retained_checkpoint(
+        &self,
+        target: &Target,
+        deployed: &Desired,
+        job_id: &JobId,
+    ) -> Seen<StoredSnapshot>;
+
+    /// Whether Flink's job result store has an entry (clean or dirty) for the job of this run.
+    async fn job_result(&self, target: &Target, deployed: &Desired, run: &Run) -> Seen<()>;
+
+    /// A stream of resources whose cluster may have changed, so that they are looked at soon. Losing one only
+    /// costs time.
+    fn changes(&self) -> tokio::sync::broadcast::Receiver<Target>;
+
+    /// Ends every cluster whose resource does not exist (any more): called once when the list of resources is
+    /// known.
+    async fn retain(&self, existing: &[Target]);
+}
