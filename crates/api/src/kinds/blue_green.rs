@@ -39,6 +39,7 @@ text_enum! {
     group = "flink.apache.org",
     version = "v1beta1",
     kind = "FlinkBlueGreenDeployment",
+    doc = "A pair of application clusters that take turns.",
     plural = "flinkbluegreendeployments",
     singular = "flinkbluegreendeployment",
     shortname = "flinkbgdep",

@@ -52,6 +52,7 @@ text_enum! {
     group = "flink.apache.org",
     version = "v1beta1",
     kind = "FlinkDeployment",
+    doc = "A Flink cluster: with a job an application cluster, without one a session cluster.",
     plural = "flinkdeployments",
     singular = "flinkdeployment",
     shortname = "flinkdep",

@@ -16,6 +16,7 @@ use crate::crd;
     group = "flink.apache.org",
     version = "v1beta1",
     kind = "FlinkSessionJob",
+    doc = "A job on a session cluster.",
     plural = "flinksessionjobs",
     singular = "flinksessionjob",
     shortname = "sessionjob",

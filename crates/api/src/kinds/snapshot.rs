@@ -40,6 +40,7 @@ text_enum! {
     group = "flink.apache.org",
     version = "v1beta1",
     kind = "FlinkStateSnapshot",
+    doc = "A savepoint or a checkpoint of a job.",
     plural = "flinkstatesnapshots",
     singular = "flinkstatesnapshot",
     shortname = "flinksnp",
