@@ -1,0 +1,75 @@
+//! `drey validate`: every rule, offline.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::failure::{Failure, Kind};
+use crate::judge::{self, Problem};
+use crate::manifest;
+use crate::output::{self, TextOrJson};
+
+/// Check files against every rule, without any cluster
+///
+/// Prints every problem as `file:line: field: what is wrong (how to fix it)`: text that is no YAML, wrong
+/// types, unknown fields with the nearest known name, and every rule that the operator would apply.
+/// Ends with 0 when there is none and with 5 otherwise.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Files or directories of YAML or JSON; `-` is standard input
+    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// Output: `text` or `json`
+    #[arg(short, long, value_enum, default_value_t)]
+    pub output: TextOrJson,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is any problem.
+pub fn run(args: &Args) -> Result<(), Failure> {
+    let documents = manifest::read_files(&args.files)?;
+    if documents.is_empty() {
+        return Err(Failure::new(Kind::Invalid, "there is no object in the files"));
+    }
+    let problems = judge::problems(&documents, "default");
+    match args.output {
+        TextOrJson::Json => output::json(&as_json(documents.len(), &problems))?,
+        TextOrJson::Text => problems.iter().try_for_each(|problem| output::line(&problem.to_string()))?,
+    }
+    if problems.is_empty() {
+        if args.output == TextOrJson::Text {
+            output::line(&format!("{} valid", count(documents.len(), "object")))?;
+        }
+        return Ok(());
+    }
+    let message = format!("{} in {}", count(problems.len(), "problem"), count(documents.len(), "object"));
+    Err(Failure::new(Kind::Invalid, message))
+}
+
+fn count(number: usize, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+fn as_json(objects: usize, problems: &[Problem]) -> Value {
+    let problems: Vec<Value> = problems
+        .iter()
+        .map(|problem| {
+            json!({
+                "place": problem.place,
+                "object": problem.object,
+                "field": problem.field,
+                "message": problem.message,
+                "hint": problem.hint,
+            })
+        })
+        .collect();
+    json!({
+        "apiVersion": "drey.dev/v1",
+        "kind": "Validation",
+        "objects": objects,
+        "valid": problems.is_empty(),
+        "problems": problems,
+    })
+}

@@ -1,0 +1,186 @@
+//! Which Kubernetes API a command talks to. In this order: `--kubeconfig`, `$KUBECONFIG`, the
+//! `.drey/kubeconfig` of this directory or one above it, `~/.kube/config`, the service account of a pod.
+//! Refuses to start anything.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use crate::failure::{Failure, Kind};
+
+/// Name of the directory in which laptop mode keeps its state.
+pub const STATE_DIRECTORY: &str = ".drey";
+/// Name of the kubeconfig within that directory.
+pub const KUBECONFIG_FILE: &str = "kubeconfig";
+/// How long a dead local API may take to show that it is dead.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Which cluster, and which namespace in it.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Connection")]
+pub struct ConnectionArgs {
+    /// Kubeconfig file
+    ///
+    /// Without it: `$KUBECONFIG`, then `.drey/kubeconfig` of this directory or one above it, then
+    /// `~/.kube/config`, then the service account of the pod.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig
+    #[arg(long, global = true)]
+    pub context: Option<String>,
+    /// Namespace; without it that of the context
+    #[arg(long, short = 'n', global = true)]
+    pub namespace: Option<String>,
+}
+
+/// A client, and where it leads.
+#[derive(Clone)]
+pub struct Connection {
+    /// The client.
+    pub client: kube::Client,
+    /// Namespace for objects that name none.
+    pub namespace: String,
+    /// Whether `--namespace` was given, which objects must then agree with.
+    pub namespace_is_explicit: bool,
+    /// The state directory, when the API is that of laptop mode.
+    pub state_directory: Option<PathBuf>,
+    /// Address of the API server.
+    pub server: String,
+}
+
+impl ConnectionArgs {
+    /// Finds the API and makes a client. Nothing is requested yet.
+    ///
+    /// # Errors
+    /// No kubeconfig, one that cannot be read, or a laptop mode that is not running.
+    pub async fn connect(&self) -> Result<Connection, Failure> {
+        let (config, state_directory) = self.config().await?;
+        let server = config.cluster_url.to_string();
+        let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = kube::Client::try_from(config).map_err(|error| {
+            Failure::new(Kind::Invalid, format!("the kubeconfig cannot be used: {error}"))
+        })?;
+        let namespace_is_explicit = self.namespace.is_some();
+        Ok(Connection { client, namespace, namespace_is_explicit, state_directory, server })
+    }
+
+    async fn config(&self) -> Result<(kube::Config, Option<PathBuf>), Failure> {
+        if let Some(path) = &self.kubeconfig {
+            return Ok((self.config_of(path).await?, state_directory_of(path)));
+        }
+        if let Some(path) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()) {
+            let state_directory = state_directory_of(Path::new(&path));
+            return Ok((self.inferred().await?, state_directory));
+        }
+        if self.context.is_none()
+            && let Some(state_directory) = find_state_directory(&current_directory()?)
+        {
+            let config = self.config_of(&state_directory.join(KUBECONFIG_FILE)).await?;
+            must_be_alive(&config, &state_directory).await?;
+            return Ok((config, Some(state_directory)));
+        }
+        Ok((self.inferred().await?, None))
+    }
+
+    async fn config_of(&self, path: &Path) -> Result<kube::Config, Failure> {
+        let unusable = |error: &dyn std::fmt::Display| {
+            Failure::new(Kind::Invalid, format!("the kubeconfig cannot be used: {error}"))
+                .on(path.display().to_string())
+        };
+        if !path.exists() {
+            return Err(Failure::new(Kind::NotFound, "no such file").on(path.display().to_string()));
+        }
+        let kubeconfig = Kubeconfig::read_from(path).map_err(|error| unusable(&error))?;
+        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &self.options())
+            .await
+            .map_err(|error| unusable(&error))?;
+        Ok(bounded(config))
+    }
+
+    async fn inferred(&self) -> Result<kube::Config, Failure> {
+        let config = match (kube::Config::from_kubeconfig(&self.options()).await, &self.context) {
+            (Ok(config), _) => config,
+            (Err(error), Some(context)) => {
+                let message = format!("the context `{context}` cannot be used: {error}");
+                return Err(Failure::new(Kind::Invalid, message).hint("see `kubectl config get-contexts`"));
+            }
+            (Err(error), None) => kube::Config::incluster().map_err(|_| no_cluster(&error))?,
+        };
+        Ok(bounded(config))
+    }
+
+    fn options(&self) -> KubeConfigOptions {
+        KubeConfigOptions { context: self.context.clone(), cluster: None, user: None }
+    }
+}
+
+/// The nearest `.drey` with a kubeconfig, from `start` upward.
+#[must_use]
+pub fn find_state_directory(start: &Path) -> Option<PathBuf> {
+    start
+        .ancestors()
+        .map(|directory| directory.join(STATE_DIRECTORY))
+        .find(|directory| directory.join(KUBECONFIG_FILE).is_file())
+}
+
+fn current_directory() -> Result<PathBuf, Failure> {
+    std::env::current_dir()
+        .map_err(|error| Failure::new(Kind::Failed, format!("the working directory cannot be read: {error}")))
+}
+
+/// A kubeconfig in a directory called `.drey` belongs to laptop mode.
+fn state_directory_of(kubeconfig: &Path) -> Option<PathBuf> {
+    let path = std::fs::canonicalize(kubeconfig).ok()?;
+    let directory = path.parent()?;
+    (directory.file_name()? == STATE_DIRECTORY).then(|| directory.to_owned())
+}
+
+/// A directory whose drey is stopped must not lead to another cluster: `drey delete` would hit that one.
+async fn must_be_alive(config: &kube::Config, state_directory: &Path) -> Result<(), Failure> {
+    if is_alive(config).await {
+        return Ok(());
+    }
+    Err(Failure::new(Kind::Unreachable, "drey is not running in this directory")
+        .on(state_directory.display().to_string())
+        .hint("start it with `drey up`, or name another cluster with `--kubeconfig` or `--context`"))
+}
+
+async fn is_alive(config: &kube::Config) -> bool {
+    let Some(host) = config.cluster_url.host() else { return false };
+    let port = config.cluster_url.port_u16().unwrap_or(443);
+    let connect = tokio::net::TcpStream::connect((host.trim_matches(['[', ']']), port));
+    matches!(tokio::time::timeout(PROBE_TIMEOUT, connect).await, Ok(Ok(_)))
+}
+
+fn bounded(mut config: kube::Config) -> kube::Config {
+    config.connect_timeout = Some(CONNECT_TIMEOUT);
+    config
+}
+
+fn no_cluster(error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(Kind::Unreachable, "no Kubernetes API is known here")
+        .detail(format!("no `.drey` in this directory or above, and no kubeconfig: {error}"))
+        .hint("start a local one with `drey up job.yaml`, or give `--kubeconfig`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_state_directory_upward_is_found() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        let deep = root.path().join("a/b");
+        std::fs::create_dir_all(&deep).expect("created");
+        let state_directory = root.path().join(STATE_DIRECTORY);
+        std::fs::create_dir(&state_directory).expect("created");
+        assert_eq!(find_state_directory(&deep), None);
+        std::fs::write(state_directory.join(KUBECONFIG_FILE), "").expect("written");
+        assert_eq!(find_state_directory(&deep), Some(state_directory.clone()));
+        let found = state_directory_of(&state_directory.join(KUBECONFIG_FILE)).expect("in `.drey`");
+        assert_eq!(found.file_name(), state_directory.file_name());
+        assert_eq!(state_directory_of(&deep.join("config")), None);
+    }
+}
