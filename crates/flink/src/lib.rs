@@ -14,6 +14,7 @@
 pub mod configuration_file;
 pub mod identifiers;
 pub mod limits;
+pub mod memory;
 pub mod rest;
 pub mod version;
 

@@ -12,6 +12,7 @@ mod lenient;
 pub mod operations;
 pub mod tls;
 mod transport;
+mod words;
 
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub use self::checkpoints::{Checkpoint, CheckpointStatistics, CheckpointStatus, ExternalPath};
+pub use self::checkpoints::{Checkpoint, CheckpointStatistics, CheckpointStatus, ExternalPath, RestorePoint};
 pub use self::cluster::{ClusterConfiguration, ClusterOverview, ResourceRequirements, TaskManager};
 pub use self::endpoint::Endpoint;
 pub use self::error::{Doubt, Refusal, RestError};
@@ -108,7 +109,7 @@ impl FlinkRest {
     /// # Errors
     /// See [`RestError`].
     pub async fn job_detail(&self, id: JobId) -> Result<JobDetail, RestError> {
-        self.call(Request::new(Endpoint::JobDetail).with(id)).await
+        self.call(Request::new(Endpoint::JobDetail).with(&id)).await
     }
 
     /// Why the job failed or restarted, newest first, at most [`limits::EXCEPTIONS_MAX`].
@@ -117,7 +118,7 @@ impl FlinkRest {
     /// See [`RestError`].
     pub async fn exceptions(&self, id: JobId) -> Result<JobExceptions, RestError> {
         let request = Request::new(Endpoint::JobExceptions)
-            .with(id)
+            .with(&id)
             .query("maxExceptions", limits::EXCEPTIONS_MAX.to_string());
         let answer: jobs::ExceptionsAnswer = self.call(request).await?;
         Ok(answer.into_exceptions())
@@ -129,7 +130,7 @@ impl FlinkRest {
     /// See [`RestError`].
     pub async fn execution_result(&self, id: JobId) -> Result<ExecutionResult, RestError> {
         let answer: jobs::ExecutionResultAnswer =
-            self.call(Request::new(Endpoint::ExecutionResult).with(id)).await?;
+            self.call(Request::new(Endpoint::ExecutionResult).with(&id)).await?;
         answer.into_result().map_err(|reason| unexpected(Endpoint::ExecutionResult, reason))
     }
 
@@ -138,18 +139,19 @@ impl FlinkRest {
     /// # Errors
     /// See [`RestError`].
     pub async fn metrics(&self, id: JobId) -> Result<JobMetrics, RestError> {
-        let request = Request::new(Endpoint::JobMetrics).with(id).query("get", JobMetrics::NAMES.join(","));
+        let request = Request::new(Endpoint::JobMetrics).with(&id).query("get", JobMetrics::NAMES.join(","));
         let entries: Vec<jobs::MetricEntry> = self.call(request).await?;
         JobMetrics::from_entries(&entries).map_err(|reason| unexpected(Endpoint::JobMetrics, reason))
     }
 
     /// Checkpoint counts, the latest checkpoints and the history. `None` if the job has checkpointing
-    /// switched off (Flink then answers that there is nothing).
+    /// switched off (Flink then answers that there is nothing). The answer may be seconds old: see
+    /// [`CheckpointStatistics`].
     ///
     /// # Errors
     /// See [`RestError`]; `NotFound` means that the job is not known.
     pub async fn checkpoints(&self, id: JobId) -> Result<Option<CheckpointStatistics>, RestError> {
-        match self.call(Request::new(Endpoint::Checkpoints).with(id)).await {
+        match self.call(Request::new(Endpoint::Checkpoints).with(&id)).await {
             Ok(statistics) => Ok(Some(statistics)),
             Err(RestError::NotFound { message, .. }) if message.contains(CHECKPOINTING_OFF) => Ok(None),
             Err(error) => Err(error),
@@ -161,7 +163,7 @@ impl FlinkRest {
     /// # Errors
     /// See [`RestError`].
     pub async fn checkpoint(&self, id: JobId, checkpoint_id: u64) -> Result<Checkpoint, RestError> {
-        self.call(Request::new(Endpoint::CheckpointDetail).with(id).with(checkpoint_id)).await
+        self.call(Request::new(Endpoint::CheckpointDetail).with(&id).with(&checkpoint_id)).await
     }
 
     /// Starts a checkpoint, once for each `trigger`. Flink 1.17 and later.
@@ -175,7 +177,7 @@ impl FlinkRest {
         kind: CheckpointKind,
     ) -> Result<(), RestError> {
         let body = json!({ "checkpointType": kind.word(), "triggerId": trigger });
-        self.trigger(Request::new(Endpoint::CheckpointTrigger).with(id).body(body), trigger).await
+        self.trigger(Request::new(Endpoint::CheckpointTrigger).with(&id).body(body), trigger).await
     }
 
     /// How the checkpoint of `trigger` goes; completed, it has the checkpoint's number.
@@ -187,7 +189,7 @@ impl FlinkRest {
         id: JobId,
         trigger: TriggerId,
     ) -> Result<AsyncResult<u64>, RestError> {
-        let request = Request::new(Endpoint::CheckpointStatus).with(id).with(trigger);
+        let request = Request::new(Endpoint::CheckpointStatus).with(&id).with(&trigger);
         self.asynchronous(request, operations::StatusAnswer::into_checkpoint).await
     }
 
@@ -196,7 +198,7 @@ impl FlinkRest {
     /// # Errors
     /// See [`RestError`]; after `UnknownOutcome` ask for the same trigger again, or look at its status.
     pub async fn trigger_savepoint(&self, id: JobId, request: &SavepointRequest) -> Result<(), RestError> {
-        let call = Request::new(Endpoint::SavepointTrigger).with(id).body(request.body());
+        let call = Request::new(Endpoint::SavepointTrigger).with(&id).body(request.body());
         self.trigger(call, request.trigger).await
     }
 
@@ -209,7 +211,7 @@ impl FlinkRest {
     /// # Errors
     /// See [`RestError`]; after `UnknownOutcome` ask for the same trigger again, or look at its status.
     pub async fn stop_with_savepoint(&self, id: JobId, request: &StopRequest) -> Result<(), RestError> {
-        let call = Request::new(Endpoint::Stop).with(id).body(request.body());
+        let call = Request::new(Endpoint::Stop).with(&id).body(request.body());
         self.trigger(call, request.trigger).await
     }
 
@@ -222,7 +224,7 @@ impl FlinkRest {
         id: JobId,
         trigger: TriggerId,
     ) -> Result<AsyncResult<String>, RestError> {
-        let request = Request::new(Endpoint::SavepointStatus).with(id).with(trigger);
+        let request = Request::new(Endpoint::SavepointStatus).with(&id).with(&trigger);
         self.asynchronous(request, operations::StatusAnswer::into_savepoint).await
     }
 
@@ -231,7 +233,7 @@ impl FlinkRest {
     /// # Errors
     /// See [`RestError`]; a job that has ended already is `Refused` (409) or `NotFound`.
     pub async fn cancel(&self, id: JobId) -> Result<(), RestError> {
-        let request = Request::new(Endpoint::Cancel).with(id).query("mode", "cancel".to_owned());
+        let request = Request::new(Endpoint::Cancel).with(&id).query("mode", "cancel".to_owned());
         self.call::<Value>(request).await.map(drop)
     }
 
@@ -251,7 +253,7 @@ impl FlinkRest {
     /// # Errors
     /// See [`RestError`]. A trigger that is not known is no error: [`AsyncResult::UnknownTrigger`].
     pub async fn disposal_result(&self, trigger: TriggerId) -> Result<AsyncResult<()>, RestError> {
-        let request = Request::new(Endpoint::SavepointDisposalStatus).with(trigger);
+        let request = Request::new(Endpoint::SavepointDisposalStatus).with(&trigger);
         self.asynchronous(request, operations::StatusAnswer::into_disposal).await
     }
 
@@ -269,7 +271,7 @@ impl FlinkRest {
     /// # Errors
     /// See [`RestError`].
     pub async fn resource_requirements(&self, id: JobId) -> Result<ResourceRequirements, RestError> {
-        self.call(Request::new(Endpoint::ResourceRequirements).with(id)).await
+        self.call(Request::new(Endpoint::ResourceRequirements).with(&id)).await
     }
 
     /// Sets the parallelism bounds of every vertex; the adaptive scheduler then rescales the job. Setting
@@ -283,7 +285,7 @@ impl FlinkRest {
         requirements: &ResourceRequirements,
     ) -> Result<(), RestError> {
         let body = requirements.body();
-        let request = Request::new(Endpoint::ResourceRequirementsUpdate).with(id).body(body);
+        let request = Request::new(Endpoint::ResourceRequirementsUpdate).with(&id).body(body);
         self.call::<Value>(request).await.map(drop)
     }
 

@@ -8,6 +8,10 @@ use super::lenient;
 
 /// Counts, latest checkpoints and history of a job **in this JobManager**: a JobManager that took over
 /// knows the one it restored and those since.
+///
+/// **The answer may be old**: Flink keeps it for `rest.cache.checkpoint-statistics.timeout` (3 s by
+/// default), also across a savepoint and the job's end. Who restores from what it says waits that long
+/// after the job has ended, or sets the option to `0 s`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CheckpointStatistics {
     /// How many of each.
@@ -163,25 +167,35 @@ pub struct RestorePoint {
     pub path: ExternalPath,
     /// Whether it is a savepoint.
     pub is_savepoint: bool,
+    /// Whether its files were removed, so that it cannot be restored from. If the newest one says so, there
+    /// is a newer one that this answer does not show yet, or the job was told to keep none.
+    pub discarded: bool,
 }
 
 impl CheckpointStatistics {
     /// The newest of the latest completed checkpoint, the latest savepoint and the restored one, by
-    /// number, as the Kubernetes operator picks it. Discarded ones do not count. `None` if there is none.
+    /// number, as the Kubernetes operator picks it; discarded or not, since an older one is never what is
+    /// wanted. `None` if there is none.
     #[must_use]
     pub fn newest_restore_point(&self) -> Option<RestorePoint> {
         let LatestCheckpoints { completed, savepoint, failed: _, restored } = &self.latest;
-        let taken = [completed, savepoint].into_iter().flatten().filter(|checkpoint| !checkpoint.discarded);
-        let candidates = taken
-            .map(|checkpoint| (checkpoint.id, &checkpoint.external_path, checkpoint.is_savepoint))
-            .chain(
-                restored.iter().map(|restored| (restored.id, &restored.external_path, restored.is_savepoint)),
-            );
-        candidates
-            .filter_map(|(id, path, is_savepoint)| {
-                path.clone().map(|path| RestorePoint { id, path, is_savepoint })
-            })
-            .max_by_key(|point| point.id)
+        let taken = [completed, savepoint].into_iter().flatten().map(Checkpoint::restore_point);
+        let points = taken.chain(restored.iter().map(RestoredCheckpoint::restore_point));
+        points.flatten().max_by_key(|point| point.id)
+    }
+}
+
+impl Checkpoint {
+    fn restore_point(&self) -> Option<RestorePoint> {
+        let path = self.external_path.clone()?;
+        Some(RestorePoint { id: self.id, path, is_savepoint: self.is_savepoint, discarded: self.discarded })
+    }
+}
+
+impl RestoredCheckpoint {
+    fn restore_point(&self) -> Option<RestorePoint> {
+        let path = self.external_path.clone()?;
+        Some(RestorePoint { id: self.id, path, is_savepoint: self.is_savepoint, discarded: false })
     }
 }
 
@@ -189,23 +203,25 @@ impl CheckpointStatistics {
 mod tests {
     use super::{CheckpointStatistics, ExternalPath};
 
-    fn newest(latest: &str) -> Option<(u64, Option<String>)> {
+    fn newest(latest: &str) -> Option<(u64, Option<String>, bool)> {
         let statistics: CheckpointStatistics =
             serde_json::from_str(&format!("{{\"latest\":{latest}}}")).unwrap();
-        statistics.newest_restore_point().map(|point| (point.id, point.path.location().map(str::to_owned)))
+        statistics
+            .newest_restore_point()
+            .map(|point| (point.id, point.path.location().map(str::to_owned), point.discarded))
     }
 
     #[test]
-    fn the_newest_restore_point_is_the_highest_number_that_still_exists() {
+    fn the_newest_restore_point_is_the_highest_number() {
         let completed = r#""completed":{"id":4,"status":"COMPLETED","external_path":"file:/c4"}"#;
         let savepoint =
             r#""savepoint":{"id":5,"status":"COMPLETED","is_savepoint":true,"external_path":"file:/s5"}"#;
         let discarded =
-            r#""savepoint":{"id":5,"status":"COMPLETED","external_path":"file:/s5","discarded":true}"#;
+            r#""savepoint":{"id":5,"status":"COMPLETED","external_path":"file:/d5","discarded":true}"#;
         let restored = r#""restored":{"id":9,"is_savepoint":false,"external_path":"file:/r9"}"#;
-        let at = |id, path: &str| Some((id, Some(path.to_owned())));
+        let at = |id, path: &str| Some((id, Some(path.to_owned()), path == "file:/d5"));
         assert_eq!(newest(&format!("{{{completed},{savepoint}}}")), at(5, "file:/s5"));
-        assert_eq!(newest(&format!("{{{completed},{discarded}}}")), at(4, "file:/c4"));
+        assert_eq!(newest(&format!("{{{completed},{discarded}}}")), at(5, "file:/d5"));
         assert_eq!(newest(&format!("{{{completed},{restored}}}")), at(9, "file:/r9"));
         assert_eq!(newest(r#"{"completed":null,"failed":{"id":9,"status":"FAILED"}}"#), None);
     }
@@ -216,6 +232,6 @@ mod tests {
             r#"{{"completed":{{"id":1,"status":"COMPLETED","external_path":"{}"}}}}"#,
             ExternalPath::NOT_ADDRESSABLE
         );
-        assert_eq!(newest(&text), Some((1, None)));
+        assert_eq!(newest(&text), Some((1, None, false)));
     }
 }

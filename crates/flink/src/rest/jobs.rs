@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::lenient;
+use super::words::messages;
 use crate::identifiers::JobId;
 use crate::limits;
 
@@ -285,18 +286,12 @@ impl FailureCause {
     /// The messages of the exception and of what caused it, one after the other, without the stack.
     #[must_use]
     pub fn summary(&self) -> String {
-        let mut messages: Vec<&str> = Vec::new();
-        for line in self.stack_trace.lines() {
-            let text = line.strip_prefix("Caused by: ").unwrap_or(line).trim();
-            let is_frame = line.starts_with([' ', '\t']);
-            if !is_frame && !text.is_empty() && !messages.contains(&text) {
-                messages.push(text);
-            }
-        }
+        let messages = messages(&self.stack_trace);
         if messages.is_empty() {
-            messages.push(&self.class);
+            self.class.clone()
+        } else {
+            limits::shorten(&messages, limits::ERROR_TEXT_BYTES_MAX)
         }
-        limits::shorten(&messages.join(": "), limits::ERROR_TEXT_BYTES_MAX)
     }
 }
 

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::endpoint::Endpoint;
 use super::error::{Doubt, Refusal, RestError};
+use super::words::messages;
 use crate::limits;
 
 /// A call with the values for its path, its query and its body.
@@ -29,7 +30,7 @@ impl Request {
     }
 
     /// Fills the next `:variable` of the path.
-    pub(super) fn with(mut self, segment: impl ToString) -> Self {
+    pub(super) fn with(mut self, segment: &impl ToString) -> Self {
         self.segments.push(segment.to_string());
         self
     }
@@ -189,15 +190,18 @@ impl FlinkErrors {
         serde_json::from_slice(body).ok()
     }
 
+    /// Flink's words without the stack traces that it sends along.
     fn text(&self) -> String {
-        let texts: Vec<&str> =
-            self.errors.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
+        let texts: Vec<String> =
+            self.errors.iter().map(|text| messages(text)).filter(|text| !text.is_empty()).collect();
         limits::shorten(&texts.join("; "), limits::ERROR_TEXT_BYTES_MAX)
     }
 
-    /// Whether Flink's router, not a handler, answered: it names the path that it does not have.
+    /// Whether Flink's router, not a handler, answered: it names the path that it does not have. With the
+    /// dashboard, its server of static files is the last to look.
     fn is_missing_call(&self) -> bool {
-        self.errors.iter().any(|text| text.starts_with("Not found: /"))
+        let words = ["Not found: /", "Unable to load requested file /"];
+        self.errors.iter().any(|text| words.iter().any(|word| text.starts_with(word)))
     }
 }
 
@@ -243,11 +247,11 @@ mod tests {
 
     #[test]
     fn the_base_may_have_a_path_of_its_own() {
-        let request = Request::new(Endpoint::CheckpointDetail).with("00").with(7);
+        let request = Request::new(Endpoint::CheckpointDetail).with(&"00").with(&7);
         assert_eq!(url("http://host:1", &request), "http://host:1/jobs/00/checkpoints/details/7");
         let proxied = url("http://host/services/x:rest/proxy/", &request);
         assert_eq!(proxied, "http://host/services/x:rest/proxy/jobs/00/checkpoints/details/7");
-        let cancel = Request::new(Endpoint::Cancel).with("00").query("mode", "cancel".into());
+        let cancel = Request::new(Endpoint::Cancel).with(&"00").query("mode", "cancel".into());
         assert_eq!(url("http://h", &cancel), "http://h/jobs/00?mode=cancel");
     }
 
