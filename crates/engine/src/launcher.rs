@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use drey_api::desired::Desired;
 use drey_core::decision::Deployment;
 use drey_core::journal::Run;
 use drey_core::observed::{Cluster, StoredSnapshot};
 use drey_core::{JobId, Seen};
-use drey_api::desired::Desired;
 
 /// Which resource a call is about.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,0 +1,421 @@
+//! The engine as a whole: its parts, their tasks, and how they end. Refuses to know what is inside any of them.
+
+use std::collections::HashSet;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use drey_api::defaults::Defaults;
+use drey_core::observed::Rest;
+use drey_core::{Event, EventKind, Policy, WaitingFor};
+use futures::FutureExt;
+use tokio::sync::Semaphore;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::act::Actor;
+use crate::clock::Clock;
+use crate::events::{self, Poster, Recorder};
+use crate::freeze;
+use crate::index::{Index, PollResult, Taken};
+use crate::launcher::{Launcher, Target};
+use crate::limits::{Limits, backed_off};
+use crate::metrics::Metrics;
+use crate::object::Key;
+use crate::poll::{Poller, Sink};
+use crate::queue::Queue;
+use crate::schema::{self, SchemaError};
+use crate::step::{self, After};
+use crate::view::{EngineView, ResourceView};
+use crate::watch::{self, Change};
+
+/// Which namespaces are watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Namespaces {
+    /// All of them, also future ones.
+    All,
+    /// Exactly these.
+    List(Vec<String>),
+}
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    /// The Kubernetes API that holds the resources.
+    pub client: kube::Client,
+    /// Where clusters run.
+    pub launcher: Arc<dyn Launcher>,
+    /// Connections to JobManagers. With thousands of JobManagers it should keep few idle connections
+    /// (`pool_max_idle_per_host` of 1, a short `pool_idle_timeout`): each costs memory.
+    pub http: reqwest::Client,
+    /// What holds for every decision.
+    pub policy: Policy,
+    /// The operator's configuration, as far as it enters those of clusters.
+    pub defaults: Defaults,
+    /// Which namespaces are watched.
+    pub namespaces: Namespaces,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// Why an engine does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The served CRD is not ours.
+    #[error(transparent)]
+    Schema(#[from] SchemaError),
+    /// It runs already, or has run.
+    #[error("an engine runs only once")]
+    AlreadyRun,
+}
+
+/// Runs FlinkDeployments. Clones are the same engine.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    poster: Arc<Mutex<Option<Poster>>>,
+}
+
+/// What all tasks of an engine share.
+pub(crate) struct Shared {
+    pub(crate) actor: Actor,
+    pub(crate) policy: Policy,
+    pub(crate) defaults: Defaults,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) limits: Arc<Limits>,
+    pub(crate) index: Index,
+    pub(crate) queue: Queue<Key>,
+    pub(crate) poller: Arc<Poller>,
+    pub(crate) recorder: Recorder,
+    pub(crate) metrics: Metrics,
+    pub(crate) tasks: TaskTracker,
+    /// Namespaces to watch; `None` stands for all.
+    scopes: Vec<Option<String>>,
+    /// Those whose first list is not complete.
+    unlisted: Mutex<HashSet<Option<String>>>,
+}
+
+impl Engine {
+    /// An engine that does not run yet.
+    #[must_use]
+    pub fn new(config: EngineConfig) -> Engine {
+        let EngineConfig { client, launcher, http, policy, defaults, namespaces, clock, limits } = config;
+        let limits = Arc::new(limits);
+        let metrics = Metrics::default();
+        let (recorder, poster) = events::queue(client.clone(), &limits, clock.clone(), &metrics);
+        let scopes: Vec<Option<String>> = match namespaces {
+            Namespaces::All => vec![None],
+            Namespaces::List(list) => list.into_iter().map(Some).collect(),
+        };
+        let poller = Arc::new(Poller::new(http.clone(), limits.poll.clone(), metrics.clone()));
+        let shared = Shared {
+            actor: Actor { client, launcher, http, limits: limits.clone() },
+            policy,
+            defaults,
+            clock,
+            limits,
+            index: Index::default(),
+            queue: Queue::new(),
+            poller,
+            recorder,
+            metrics,
+            tasks: TaskTracker::new(),
+            unlisted: Mutex::new(scopes.iter().cloned().collect()),
+            scopes,
+        };
+        Engine { shared: Arc::new(shared), poster: Arc::new(Mutex::new(Some(poster))) }
+    }
+
+    /// Runs until `stop` is cancelled, and then lets steps and actions that have begun come to their end, for a
+    /// bounded time. An engine that ends at any moment leaves nothing that another one does not take up.
+    ///
+    /// # Errors
+    /// See [`EngineError`]. An API server that does not answer is no error: the engine waits for it.
+    pub async fn run(&self, stop: CancellationToken) -> Result<(), EngineError> {
+        let poster = self.poster.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut poster = poster.ok_or(EngineError::AlreadyRun)?;
+        let shared = &self.shared;
+        tokio::select! {
+            checked = check_schema(shared) => checked?,
+            () = stop.cancelled() => return Ok(()),
+        }
+        let polls = TaskTracker::new();
+        let work = async {
+            tokio::join!(
+                follow_all(shared),
+                work(shared),
+                shared.poller.clone().run(shared.clone(), &polls),
+                hear_launcher(shared),
+                poster.run(),
+            )
+        };
+        tokio::select! {
+            _ = work => {}
+            () = stop.cancelled() => {}
+        }
+        shared.tasks.close();
+        let ended = async {
+            shared.tasks.wait().await;
+            poster.drain().await;
+        };
+        if tokio::time::timeout(shared.limits.shutdown_grace, ended).await.is_err() {
+            tracing::warn!("steps or actions did not end in time and are left to the next start");
+        }
+        Ok(())
+    }
+
+    /// What the engine knows now.
+    #[must_use]
+    pub fn view(&self) -> EngineView {
+        let mut resources = Vec::new();
+        self.shared.index.for_each(|key, slot| {
+            resources.push(ResourceView {
+                namespace: key.namespace.clone(),
+                name: key.name.clone(),
+                uid: slot.stored.uid.clone(),
+                generation: slot.stored.generation,
+                sentence: slot.said.sentence.clone(),
+                waiting: slot.said.waiting.clone(),
+                acting: slot.acting,
+                error: slot.said.error.clone(),
+                frozen: slot
+                    .frozen
+                    .as_ref()
+                    .filter(|_| slot.is_frozen())
+                    .map(|frozen| frozen.message.clone()),
+                next_step_in: None,
+                poll_age: slot.poll.as_ref().map(|poll| poll.at.elapsed()),
+                reachable: slot.poll.as_ref().map(|poll| poll.rest.reachable),
+            });
+        });
+        for view in &mut resources {
+            let key = Key { namespace: view.namespace.clone(), name: view.name.clone() };
+            let now = Instant::now();
+            view.next_step_in = self.shared.queue.wanted_at(&key).map(|at| at.saturating_duration_since(now));
+        }
+        resources.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
+        EngineView { complete: self.shared.unlisted().is_empty(), resources }
+    }
+
+    /// What the engine counts.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+}
+
+/// Waits for an API server that serves our CRD.
+async fn check_schema(shared: &Shared) -> Result<(), EngineError> {
+    let mut failures = 0;
+    loop {
+        match schema::check(&shared.actor.client, &shared.limits).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%error, "waiting for the API server");
+                let limits = &shared.limits;
+                tokio::time::sleep(backed_off(limits.watch_retry, limits.watch_retry_max, failures, 0)).await;
+                failures += 1;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn follow_all(shared: &Arc<Shared>) {
+    let follow = |scope: &Option<String>| {
+        let scope = scope.clone();
+        async move {
+            let sink = |change| shared.changed(scope.as_ref(), change);
+            watch::follow(shared.actor.client.clone(), scope.as_deref(), &shared.limits, sink).await;
+        }
+    };
+    futures::future::join_all(shared.scopes.iter().map(follow)).await;
+}
+
+/// Steps what is due, a bounded number at the same time, each resource once.
+async fn work(shared: &Arc<Shared>) {
+    let places = Arc::new(Semaphore::new(shared.limits.steps_max));
+    loop {
+        let key = shared.queue.take().await;
+        let place = places.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let shared = shared.clone();
+        let tasks = shared.tasks.clone();
+        tasks.spawn(async move {
+            step_once(&shared, &key).await;
+            shared.queue.give_back(&key);
+            drop(place);
+        });
+    }
+}
+
+/// One step, whose panic concerns its resource alone.
+async fn step_once(shared: &Arc<Shared>, key: &Key) {
+    let began = Instant::now();
+    let after = match AssertUnwindSafe(step::step(shared, key)).catch_unwind().await {
+        Ok(after) => after,
+        Err(panic) => {
+            shared.metrics.panicked();
+            After::Freeze(format!("the engine panicked over this resource: {}", panic_text(&*panic)))
+        }
+    };
+    shared.metrics.stepped(after.label(), began.elapsed().as_secs_f64());
+    match after {
+        After::Wake(delay) => shared.queue.add_at(key, Instant::now() + delay),
+        After::Again => shared.queue.add(key),
+        After::Busy => {}
+        After::Retry(message) => retry(shared, key, &message),
+        After::Gone => shared.forget(key),
+        After::Freeze(message) => {
+            freeze::freeze(shared, key, &message).await;
+        }
+        After::Frozen => freeze::publish_again(shared, key).await,
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
+
+fn retry(shared: &Shared, key: &Key, message: &str) {
+    tracing::warn!(resource = %key, "{message}");
+    let failures = shared.index.with(key, |slot| {
+        slot.failures = slot.failures.saturating_add(1);
+        slot.said.error = Some(message.into());
+        slot.failures
+    });
+    if let Some(failures) = failures {
+        let delay =
+            backed_off(shared.limits.retry_delay, shared.limits.retry_delay_max, failures - 1, key.seed());
+        shared.queue.add_at(key, Instant::now() + delay);
+    }
+}
+
+/// Looks again at what the launcher says may have changed.
+async fn hear_launcher(shared: &Arc<Shared>) {
+    let mut changes = shared.actor.launcher.changes();
+    loop {
+        match changes.recv().await {
+            Ok(target) => shared.look_again(&Key { namespace: target.namespace, name: target.name }),
+            Err(RecvError::Lagged(_)) => {
+                for key in shared.index.keys() {
+                    shared.look_again(&key);
+                }
+            }
+            // The launcher announces nothing any more; every look grows old by itself.
+            Err(RecvError::Closed) => std::future::pending::<()>().await,
+        }
+    }
+}
+
+impl Shared {
+    /// Takes what a watch tells.
+    fn changed(self: &Arc<Self>, scope: Option<&String>, change: Change) {
+        match change {
+            Change::Listed(stored) => {
+                let key = stored.key.clone();
+                if self.index.offer(stored) != Taken::Old && self.is_listed(scope) {
+                    self.queue.add(&key);
+                }
+            }
+            Change::ListComplete(keys) => self.list_complete(scope, &keys),
+            Change::Changed(stored) => {
+                let key = stored.key.clone();
+                if self.index.offer(stored) != Taken::Old {
+                    self.queue.add(&key);
+                }
+            }
+            Change::Deleted(stored) => self.doubt(&stored.key),
+            Change::Failed(message) => {
+                self.metrics.watched("failed");
+                tracing::warn!(namespace = scope.map_or("(all)", String::as_str), "watching: {message}");
+            }
+        }
+        let (known, frozen) = self.index.count();
+        self.metrics.set_resources(known, frozen);
+    }
+
+    fn list_complete(self: &Arc<Self>, scope: Option<&String>, keys: &HashSet<Key>) {
+        self.metrics.watched("listed");
+        for missing in self.index.missing_from(scope.map(String::as_str), keys) {
+            self.doubt(&missing);
+        }
+        for key in keys {
+            if self.index.with(key, |slot| slot.unstepped) == Some(true) {
+                self.queue.add(key);
+            }
+        }
+        let mut unlisted = self.unlisted();
+        let last_one = unlisted.remove(&scope.cloned()) && unlisted.is_empty();
+        drop(unlisted);
+        if last_one {
+            self.retain();
+        }
+    }
+
+    /// Everything that exists is known: clusters of anything else can go.
+    fn retain(self: &Arc<Self>) {
+        let mut existing: Vec<Target> = Vec::new();
+        self.index.for_each(|_, slot| existing.push(slot.stored.target()));
+        let launcher = self.actor.launcher.clone();
+        self.tasks.spawn(async move { launcher.retain(&existing).await });
+    }
+
+    fn is_listed(&self, scope: Option<&String>) -> bool {
+        !self.unlisted().contains(&scope.cloned())
+    }
+
+    fn unlisted(&self) -> std::sync::MutexGuard<'_, HashSet<Option<String>>> {
+        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the object from its source before anything else is done with it.
+    fn doubt(&self, key: &Key) {
+        if self.index.with(key, |slot| slot.in_doubt = true).is_some() {
+            self.queue.add(key);
+        }
+    }
+
+    fn look_again(&self, key: &Key) {
+        if self.index.with(key, |slot| slot.cluster.at = None).is_some() {
+            self.queue.add(key);
+        }
+    }
+
+    /// The resource does not exist: drop everything about it.
+    fn forget(&self, key: &Key) {
+        self.poller.remove(key);
+        self.index.remove_key(key);
+        self.queue.forget(key);
+        let (known, frozen) = self.index.count();
+        self.metrics.set_resources(known, frozen);
+    }
+
+    /// Tells people through the resource's events.
+    pub(crate) fn warn(&self, target: &Target, generation: i64, message: &str) {
+        let event = Event {
+            reason: "Error",
+            kind: EventKind::Warning,
+            component: "Operator",
+            message: format!("{}: {message}", WaitingFor::Frozen.as_str()),
+        };
+        self.recorder.record(target, generation, event);
+    }
+}
+
+impl Sink for Shared {
+    fn polled(&self, key: &Key, cluster_uid: &Arc<str>, rest: Arc<Rest>, news: bool) {
+        let known = self.index.with(key, |slot| {
+            let result = PollResult { cluster_uid: cluster_uid.clone(), rest, at: Instant::now() };
+            slot.poll = Some(result);
+        });
+        if known.is_some() && news {
+            self.queue.add(key);
+        }
+    }
+}

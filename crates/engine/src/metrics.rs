@@ -1,0 +1,194 @@
+//! What the engine counts. No metric has a label per resource: how many there are must not decide how much is
+//! exposed. Serving them over HTTP is not done here.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// The engine's metrics. Clones count into the same numbers.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    steps: Family<ResultLabel, Counter>,
+    step_seconds: Histogram,
+    status_writes: Family<ResultLabel, Counter>,
+    actions: Family<ActionLabels, Counter>,
+    polls: Family<ResultLabel, Counter>,
+    watch: Family<ResultLabel, Counter>,
+    events: Family<ResultLabel, Counter>,
+    panics: Counter,
+    broken_invariants: Counter,
+    resources: Gauge,
+    frozen: Gauge,
+    polled: Gauge,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ResultLabel {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ActionLabels {
+    kind: &'static str,
+    result: &'static str,
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics {
+            steps: Family::default(),
+            // A step at rest takes well below a millisecond; one that reads live takes some requests.
+            step_seconds: Histogram::new([0.000_3, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]),
+            status_writes: Family::default(),
+            actions: Family::default(),
+            polls: Family::default(),
+            watch: Family::default(),
+            events: Family::default(),
+            panics: Counter::default(),
+            broken_invariants: Counter::default(),
+            resources: Gauge::default(),
+            frozen: Gauge::default(),
+            polled: Gauge::default(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Makes the metrics known to `registry`, with the prefix `drey_engine_`.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("drey_engine");
+        registry.register("steps", "Steps of FlinkDeployments, by result", self.steps.clone());
+        registry.register(
+            "step_seconds",
+            "Time that a step took, actions not included",
+            self.step_seconds.clone(),
+        );
+        registry.register("status_writes", "Writes of a status, by result", self.status_writes.clone());
+        registry.register("actions", "Actions, by kind and result", self.actions.clone());
+        registry.register("polls", "Polls of JobManagers, by result", self.polls.clone());
+        registry.register("watch", "Lists and watches of FlinkDeployments, by result", self.watch.clone());
+        registry.register("events", "Kubernetes events, by result", self.events.clone());
+        registry.register("panics", "Panics that were contained to one resource", self.panics.clone());
+        registry.register(
+            "broken_invariants",
+            "Decisions that were not carried out because they broke an invariant",
+            self.broken_invariants.clone(),
+        );
+        registry.register("resources", "FlinkDeployments known", self.resources.clone());
+        registry.register("frozen_resources", "FlinkDeployments that are left alone", self.frozen.clone());
+        registry.register("polled_jobmanagers", "JobManagers that are polled", self.polled.clone());
+    }
+
+    /// How many writes of a status the API server has acknowledged.
+    #[must_use]
+    pub fn status_writes_acknowledged(&self) -> u64 {
+        self.status_writes.get_or_create(&ResultLabel { result: ACKNOWLEDGED }).get()
+    }
+
+    /// How many actions were begun, whatever their result.
+    #[must_use]
+    pub fn actions_begun(&self) -> u64 {
+        ACTION_KINDS.iter().map(|kind| self.action_count(kind, BEGUN)).sum()
+    }
+
+    /// How many panics were contained.
+    #[must_use]
+    pub fn panics_contained(&self) -> u64 {
+        self.panics.get()
+    }
+
+    fn action_count(&self, kind: &'static str, result: &'static str) -> u64 {
+        self.actions.get_or_create(&ActionLabels { kind, result }).get()
+    }
+
+    pub(crate) fn stepped(&self, result: &'static str, seconds: f64) {
+        self.steps.get_or_create(&ResultLabel { result }).inc();
+        self.step_seconds.observe(seconds);
+    }
+
+    pub(crate) fn status_written(&self, result: &'static str) {
+        self.status_writes.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn acted(&self, kind: &'static str, result: &'static str) {
+        self.actions.get_or_create(&ActionLabels { kind, result }).inc();
+    }
+
+    pub(crate) fn polled(&self, result: &'static str) {
+        self.polls.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn watched(&self, result: &'static str) {
+        self.watch.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn event(&self, result: &'static str) {
+        self.events.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    pub(crate) fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    pub(crate) fn invariant_broken(&self) {
+        self.broken_invariants.inc();
+    }
+
+    pub(crate) fn set_resources(&self, known: usize, frozen: usize) {
+        self.resources.set(i64::try_from(known).unwrap_or(i64::MAX));
+        self.frozen.set(i64::try_from(frozen).unwrap_or(i64::MAX));
+    }
+
+    pub(crate) fn set_polled(&self, lanes: usize) {
+        self.polled.set(i64::try_from(lanes).unwrap_or(i64::MAX));
+    }
+}
+
+/// Result of a status write that the API server acknowledged.
+pub(crate) const ACKNOWLEDGED: &str = "acknowledged";
+/// Counted when an action begins; its result is counted when it ends.
+pub(crate) const BEGUN: &str = "begun";
+/// Every value of the label `kind` of actions.
+pub(crate) const ACTION_KINDS: &[&str] = &[
+    "add_finalizer",
+    "remove_finalizer",
+    "deploy",
+    "delete_high_availability",
+    "strip_job_graphs",
+    "stop",
+    "cancel",
+    "savepoint",
+    "checkpoint",
+    "dispose",
+    "delete_cluster",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_exposed() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        metrics.status_written(ACKNOWLEDGED);
+        metrics.acted("deploy", BEGUN);
+        metrics.set_resources(3, 1);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "drey_engine_status_writes_total{result=\"acknowledged\"} 1",
+            "drey_engine_actions_total{kind=\"deploy\",result=\"begun\"} 1",
+            "drey_engine_resources 3",
+            "drey_engine_frozen_resources 1",
+        ] {
+            assert!(text.contains(line), "{line} is not in:\n{text}");
+        }
+        assert_eq!(metrics.status_writes_acknowledged(), 1);
+        assert_eq!(metrics.actions_begun(), 1);
+    }
+}

@@ -1,0 +1,351 @@
+//! One step of one resource: assemble the evidence, decide, write the journal, begin one action. This order is the
+//! whole safety of the engine; nothing in it waits for Flink.
+//!
+//! ```text
+//!   in doubt? ─► read the object
+//!   object ─► Resource, Journal ─► Observed (memory) ─► decide ─► look closer? ─► Observed (live) ─► decide
+//!     ─► invariants ─► one PUT ─► one action (in a task of its own) ─► events, polling, next wake
+//! ```
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drey_api::desired::{self, Context, Desired, Invalid, Problem};
+use drey_api::kinds::{FlinkDeploymentSpec, FlinkDeploymentStatus};
+use drey_api::reconciled;
+use drey_core::observed::{Cluster, Observed, Refused};
+use drey_core::{Action, Decision, Journal, Resource, Seen, decide, status};
+use tokio::time::Instant;
+
+use crate::act::{self, Outcome, Subject};
+use crate::engine::Shared;
+use crate::index::{ClusterLook, Said};
+use crate::invariants;
+use crate::journal::{self, Read, Written};
+use crate::object::{Key, Stored};
+use crate::observe::{self, Remembered};
+use crate::plan_poll;
+
+/// What the queue has to do after a step.
+#[derive(Debug)]
+pub(crate) enum After {
+    /// Step again after this time, unless something happens before.
+    Wake(Duration),
+    /// An action is being performed; its end asks for the next step.
+    Busy,
+    /// Step again after a growing delay.
+    Retry(String),
+    /// Step again at once: the object has changed.
+    Again,
+    /// The resource does not exist any more.
+    Gone,
+    /// The resource must be left alone.
+    Freeze(String),
+    /// The resource is left alone already.
+    Frozen,
+}
+
+impl After {
+    /// The label of the metric.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            After::Wake(_) => "done",
+            After::Busy => "busy",
+            After::Retry(_) => "retry",
+            After::Again => "conflict",
+            After::Gone => "gone",
+            After::Freeze(_) | After::Frozen => "frozen",
+        }
+    }
+}
+
+/// What a step works on.
+struct Subjects {
+    stored: Arc<Stored>,
+    resource: Resource,
+    journal: Journal,
+}
+
+/// Steps `key` once.
+pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
+    let stored = match current(shared, key).await {
+        Ok(stored) => stored,
+        Err(after) => return after,
+    };
+    let subjects = match interpret(shared, stored) {
+        Ok(subjects) => subjects,
+        Err(message) => return After::Freeze(message),
+    };
+    let (observed, decision) = judge(shared, &subjects).await;
+    if let Err(broken) =
+        invariants::check(&subjects.resource, &observed, &subjects.journal, &shared.policy, &decision)
+    {
+        shared.metrics.invariant_broken();
+        return After::Freeze(broken.to_string());
+    }
+    let stored = match write(shared, &subjects, &decision).await {
+        Ok(stored) => stored,
+        Err(after) => return after,
+    };
+    carry_out(shared, key, stored, &observed, decision).await
+}
+
+/// The object as it is, never older than what this engine wrote.
+async fn current(shared: &Arc<Shared>, key: &Key) -> Result<Arc<Stored>, After> {
+    let state = shared.index.with(key, |slot| {
+        slot.unstepped = false;
+        (slot.acting.is_some(), slot.in_doubt, slot.stored.clone())
+    });
+    let Some((acting, in_doubt, stored)) = state else { return Err(After::Gone) };
+    if acting {
+        return Err(After::Busy);
+    }
+    if in_doubt {
+        match journal::read(&shared.actor.client, &shared.limits, key).await {
+            Read::Absent => return Err(After::Gone),
+            Read::Failed(message) => {
+                return Err(After::Retry(format!("the resource could not be read: {message}")));
+            }
+            Read::Present(read) => drop(shared.index.offer_read(*read)),
+        }
+    }
+    let state = shared.index.with(key, |slot| {
+        slot.unstepped = false;
+        (slot.is_frozen(), slot.stored.clone())
+    });
+    match state {
+        None => Err(After::Gone),
+        Some((true, _)) => Err(After::Frozen),
+        Some((false, latest)) => Ok(if in_doubt { latest } else { stored }),
+    }
+}
+
+/// Reads spec and status. A spec that cannot be read is a refused spec; a status that cannot be read leaves nothing
+/// to decide on.
+fn interpret(shared: &Shared, stored: Arc<Stored>) -> Result<Subjects, String> {
+    let status: FlinkDeploymentStatus = match &stored.status {
+        None => FlinkDeploymentStatus::default(),
+        Some(status) => drey_api::kinds::read(&status.tree())
+            .map_err(|error| format!("the status cannot be read: status.{error}; {HOW_TO_MEND_A_STATUS}"))?,
+    };
+    let resolve = |spec: &FlinkDeploymentSpec| parse(shared, &stored, spec, None);
+    let journal = status::read(&status, &resolve)
+        .map_err(|error| format!("the status cannot be read: {error}; {HOW_TO_MEND_A_STATUS}"))?;
+    let last =
+        status.reconciliation_status.as_ref().and_then(|status| status.last_reconciled_spec.as_deref());
+    let last = last.and_then(|text| reconciled::decode(text).ok());
+    let desired = drey_api::kinds::read::<FlinkDeploymentSpec>(&stored.spec.tree())
+        .map_err(|error| Invalid {
+            errors: vec![Problem {
+                field: format!("spec.{}", error.path),
+                message: error.to_string(),
+                hint: None,
+            }],
+        })
+        .and_then(|spec| parse(shared, &stored, &spec, last.as_ref()));
+    let resource = Resource {
+        uid: stored.uid.clone(),
+        namespace: stored.key.namespace.clone(),
+        name: stored.key.name.clone(),
+        generation: stored.generation,
+        created_at_ms: stored.created_at_ms,
+        deleting: stored.deleting,
+        finalizer: stored.has_finalizer(),
+        desired: desired.map(Arc::new).map_err(Arc::new),
+    };
+    Ok(Subjects { stored, resource, journal })
+}
+
+const HOW_TO_MEND_A_STATUS: &str = "correct that field with `kubectl edit --subresource=status`";
+
+fn parse(
+    shared: &Shared,
+    stored: &Stored,
+    spec: &FlinkDeploymentSpec,
+    last: Option<&reconciled::Reconciled>,
+) -> Result<Desired, Invalid> {
+    let context = Context {
+        namespace: &stored.key.namespace,
+        name: &stored.key.name,
+        defaults: &shared.defaults,
+        last,
+    };
+    desired::parse(spec, &context)
+}
+
+/// Decides; looks closer at most once.
+async fn judge(shared: &Arc<Shared>, subjects: &Subjects) -> (Observed, Decision) {
+    let Subjects { stored, resource, journal } = subjects;
+    let remembered = shared
+        .index
+        .with(&stored.key, |slot| Remembered { poll: slot.poll.clone(), refused: slot.refused.clone() })
+        .unwrap_or(Remembered { poll: None, refused: None });
+    let cluster = look(shared, stored).await;
+    let observed = observe::from_memory(cluster, &remembered);
+    let decision = decide(resource, &observed, journal, &shared.policy, shared.clock.now());
+    let blind = decision.action.as_ref().is_some_and(Action::needs_live_read);
+    if !decision.look_closer && !blind {
+        return (observed, decision);
+    }
+    let observed = observe::live(&shared.actor, stored, journal, &remembered).await;
+    shared.index.with(&stored.key, |slot| {
+        slot.cluster = ClusterLook { seen: observed.cluster.clone(), at: Some(Instant::now()) };
+    });
+    let decision = decide(resource, &observed, journal, &shared.policy, shared.clock.now());
+    (observed, decision)
+}
+
+/// The cluster as it was last seen, or seen now when that is too long ago.
+async fn look(shared: &Shared, stored: &Stored) -> Seen<Cluster> {
+    let known = shared.index.with(&stored.key, |slot| {
+        let age_max = match slot.pace {
+            drey_core::Pace::Fast => shared.limits.look_age_fast,
+            drey_core::Pace::Slow => shared.limits.look_age_slow,
+        };
+        let fresh = slot.cluster.at.is_some_and(|at| at.elapsed() <= age_max);
+        (fresh && !slot.cluster.seen.is_unknown()).then(|| slot.cluster.seen.clone())
+    });
+    if let Some(Some(seen)) = known {
+        return seen;
+    }
+    let began = Instant::now();
+    let seen = observe::cluster(&shared.actor, &stored.target()).await;
+    shared.index.with(&stored.key, |slot| {
+        slot.cluster = ClusterLook { seen: seen.clone(), at: Some(began) };
+    });
+    seen
+}
+
+/// Writes the journal when it changed. After this, what the decision says is on record.
+async fn write(shared: &Shared, subjects: &Subjects, decision: &Decision) -> Result<Arc<Stored>, After> {
+    let Subjects { stored, resource, journal } = subjects;
+    if decision.journal == *journal {
+        return Ok(stored.clone());
+    }
+    let status = status::write(&decision.journal, resource);
+    let written = journal::write(&shared.actor.client, &shared.limits, stored, &status).await;
+    shared.metrics.status_written(written.label());
+    match written {
+        Written::Same => Ok(stored.clone()),
+        Written::Acknowledged(written) => {
+            let written = *written;
+            shared.index.offer(written.clone());
+            shared.index.with(&stored.key, |slot| {
+                slot.unstepped &= slot.stored.version != written.version;
+            });
+            Ok(Arc::new(written))
+        }
+        Written::Conflict => {
+            shared.index.with(&stored.key, |slot| slot.in_doubt = true);
+            Err(After::Again)
+        }
+        Written::Gone => {
+            shared.index.with(&stored.key, |slot| slot.in_doubt = true);
+            Err(After::Again)
+        }
+        Written::Refused(message) => Err(After::Retry(format!("the status is not taken: {message}"))),
+        Written::Unknown(message) => {
+            shared.index.with(&stored.key, |slot| slot.in_doubt = true);
+            Err(After::Retry(format!("whether the status was written is not known: {message}")))
+        }
+    }
+}
+
+/// The journal is on record: begin the action, tell people, arrange what comes next.
+async fn carry_out(
+    shared: &Arc<Shared>,
+    key: &Key,
+    stored: Arc<Stored>,
+    observed: &Observed,
+    decision: Decision,
+) -> After {
+    let target = stored.target();
+    let generation = stored.generation;
+    let wake = Duration::from_millis(u64::try_from(decision.wake_after_ms).unwrap_or(0).max(1));
+    let waiting = waiting(&decision.journal);
+    shared.index.with(key, |slot| {
+        slot.pace = decision.pace;
+        slot.failures = 0;
+        slot.said = Said { sentence: sentence(&decision).into(), waiting: waiting.clone(), error: None };
+    });
+    for event in decision.events {
+        shared.recorder.record(&target, generation, event);
+    }
+    plan_poll::arrange(shared, &stored, observed, &decision.journal, decision.pace).await;
+    match decision.action {
+        None => After::Wake(wake),
+        Some(action) => {
+            let deployed = decision.journal.deployed().map(|deployed| deployed.desired.clone());
+            let seq = decision.journal.intent.as_ref().map_or(decision.journal.seq, |intent| intent.seq);
+            begin(shared, Subject { stored, deployed }, action, seq);
+            After::Busy
+        }
+    }
+}
+
+fn waiting(journal: &Journal) -> Option<(drey_core::WaitingFor, Arc<str>)> {
+    let waiting = journal.waiting.as_ref()?;
+    let reason = drey_core::WaitingFor::ALL.iter().find(|reason| reason.as_str() == &*waiting.reason)?;
+    Some((*reason, waiting.message.clone()))
+}
+
+fn sentence(decision: &Decision) -> String {
+    match (&decision.action, &decision.journal.waiting) {
+        (Some(action), _) => act::words(action).to_owned(),
+        (None, Some(waiting)) => waiting.message.to_string(),
+        (None, None) => "nothing to do".to_owned(),
+    }
+}
+
+/// Performs `action` in a task of its own. The next step comes when it is over.
+fn begin(shared: &Arc<Shared>, subject: Subject, action: Action, seq: i64) {
+    let kind = act::kind(&action);
+    let key = subject.stored.key.clone();
+    shared.metrics.acted(kind, crate::metrics::BEGUN);
+    shared.index.with(&key, |slot| slot.acting = Some(act::words(&action)));
+    let shared = shared.clone();
+    let tasks = shared.tasks.clone();
+    tasks.spawn(async move {
+        let over = ActionGuard { shared: &shared, key: &key };
+        let outcome = shared.actor.perform(&subject, &action).await;
+        tracing::info!(resource = %key, action = kind, ?outcome, "action");
+        shared.metrics.acted(kind, outcome.label());
+        remember(&shared, &subject.stored, &action, seq, outcome);
+        drop(over);
+    });
+}
+
+/// Only what memory alone can hold: a certain refusal, and an id that Flink chose.
+fn remember(shared: &Shared, stored: &Stored, action: &Action, seq: i64, outcome: Outcome) {
+    shared.index.with(&stored.key, |slot| {
+        // The resource may have been deleted and created again meanwhile.
+        if slot.stored.uid != stored.uid {
+            return;
+        }
+        slot.refused = None;
+        match outcome {
+            Outcome::Done | Outcome::Unknown(_) => {}
+            Outcome::Disposing(trigger) => slot.disposal = Some((seq, trigger)),
+            Outcome::Refused(message) => slot.refused = Some(Refused { seq, message }),
+        }
+        // The object itself was changed: read it before deciding again.
+        slot.in_doubt |= matches!(action, Action::AddFinalizer | Action::RemoveFinalizer);
+    });
+}
+
+/// Ends an action also when it panics.
+struct ActionGuard<'a> {
+    shared: &'a Shared,
+    key: &'a Key,
+}
+
+impl Drop for ActionGuard<'_> {
+    fn drop(&mut self) {
+        self.shared.index.with(self.key, |slot| {
+            slot.acting = None;
+            slot.cluster.at = None;
+        });
+        self.shared.poller.poke(self.key);
+        self.shared.queue.add(self.key);
+    }
+}

@@ -1,0 +1,44 @@
+//! What the engine can tell people beside what stands in the status: read-only, from memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use drey_core::WaitingFor;
+
+/// One resource as the engine sees it now.
+#[derive(Clone, Debug)]
+pub struct ResourceView {
+    /// Namespace of the FlinkDeployment.
+    pub namespace: Arc<str>,
+    /// Name of the FlinkDeployment.
+    pub name: Arc<str>,
+    /// `metadata.uid`.
+    pub uid: Arc<str>,
+    /// `metadata.generation` of the version that is known.
+    pub generation: i64,
+    /// What the last step came to, in a sentence; empty before the first step.
+    pub sentence: Arc<str>,
+    /// Why it waits and what for; `None` at rest.
+    pub waiting: Option<(WaitingFor, Arc<str>)>,
+    /// What is being done at this moment.
+    pub acting: Option<&'static str>,
+    /// Why the last step failed, when it did.
+    pub error: Option<Arc<str>>,
+    /// Why it is left alone, when it is.
+    pub frozen: Option<Arc<str>>,
+    /// In how long it is looked at again if nothing happens before.
+    pub next_step_in: Option<Duration>,
+    /// How long ago its JobManager was last asked.
+    pub poll_age: Option<Duration>,
+    /// Whether its JobManager answered then.
+    pub reachable: Option<bool>,
+}
+
+/// The engine as a whole.
+#[derive(Clone, Debug)]
+pub struct EngineView {
+    /// Every list has been read once, so that `resources` are all there are.
+    pub complete: bool,
+    /// Every resource, by namespace and name.
+    pub resources: Vec<ResourceView>,
+}
