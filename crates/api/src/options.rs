@@ -376,7 +376,15 @@ impl Reader<'_> {
     }
 
     fn schedule(&mut self, keys: &[&str]) -> Option<Schedule> {
-        self.parsed(keys, |text| Schedule::parse(text).map_err(|error| error.to_string())).flatten()
+        self.parsed(keys, |text| {
+            Schedule::parse(text).map_err(|error| {
+                format!(
+                    "a duration such as `1 h` or a Quartz cron expression of 6 or 7 fields ({})",
+                    error.reason
+                )
+            })
+        })
+        .flatten()
     }
 
     fn word(&mut self, keys: &[&str], words: &[&str]) -> Option<String> {

@@ -108,18 +108,24 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
         .map(|(_, candidate)| candidate)
 }
 
-/// Insertions, deletions and replacements that turn one word into the other.
+/// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other.
 fn distance(left: &str, right: &str) -> usize {
+    let left: Vec<char> = left.chars().collect();
     let right: Vec<char> = right.chars().collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, from) in left.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+    let mut older: Vec<usize> = Vec::new();
+    let mut old: Vec<usize> = (0..=right.len()).collect();
+    for i in 1..=left.len() {
+        let mut new = vec![i];
+        for j in 1..=right.len() {
+            let replaced = old[j - 1] + usize::from(left[i - 1] != right[j - 1]);
+            let mut best = replaced.min(old[j] + 1).min(new[j - 1] + 1);
+            let swapped = i > 1 && j > 1 && left[i - 1] == right[j - 2] && left[i - 2] == right[j - 1];
+            if swapped {
+                best = best.min(older[j - 2] + 1);
+            }
+            new.push(best);
         }
+        older = std::mem::replace(&mut old, new);
     }
-    row[right.len()]
+    old[right.len()]
 }

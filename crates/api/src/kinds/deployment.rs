@@ -80,7 +80,7 @@ pub struct FlinkDeploymentSpec {
     pub restart_nonce: Option<i64>,
     /// Flink configuration: a map of keys, flat or nested.
     #[schemars(schema_with = "crd::free_form")]
-    #[serde(serialize_with = "empty_object_if_none")]
+    #[serde(serialize_with = "empty_object_if_none", deserialize_with = "none_if_empty")]
     pub flink_configuration: Option<Value>,
     /// Container image of JobManager and TaskManagers.
     pub image: Option<String>,
@@ -315,6 +315,12 @@ pub(super) fn empty_object_if_none<S: serde::Serializer>(
         Some(tree) => tree.serialize(serializer),
         None => serde_json::Map::new().serialize(serializer),
     }
+}
+
+/// So that an absent configuration and an empty one are the same here too.
+pub(super) fn none_if_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    let tree: Option<Value> = Option::deserialize(deserializer)?;
+    Ok(tree.filter(|tree| tree.as_object().is_none_or(|map| !map.is_empty())))
 }
 
 pub(super) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>

@@ -39,7 +39,10 @@ pub struct FlinkSessionJobSpec {
     pub restart_nonce: Option<i64>,
     /// Flink configuration of the job, over that of its cluster.
     #[schemars(schema_with = "crd::free_form")]
-    #[serde(serialize_with = "super::deployment::empty_object_if_none")]
+    #[serde(
+        serialize_with = "super::deployment::empty_object_if_none",
+        deserialize_with = "super::deployment::none_if_empty"
+    )]
     pub flink_configuration: Option<Value>,
     /// Name of the session cluster in the same namespace; cannot change.
     pub deployment_name: Option<String>,

@@ -88,7 +88,7 @@ fn schemas_are_structural() {
 #[test]
 fn upstream_fields_are_all_there() {
     let ours = schemas();
-    let listed = include_str!("fixtures/upstream-fields.txt");
+    let listed = include_str!("../fixtures/upstream-fields.txt");
     let mut checked = 0;
     for line in listed.lines().filter(|line| !line.starts_with('#')) {
         let (path, expected) = line.split_once(' ').unwrap();

@@ -1,0 +1,10 @@
+//! Tests of drey-api through its public face. One program, so that it is linked once.
+
+mod codec;
+mod configuration;
+mod crd;
+mod desired;
+mod diff;
+mod options;
+mod reading;
+mod validation;
