@@ -23,6 +23,7 @@ pub mod follow;
 pub mod jsonpath;
 pub mod judge;
 pub mod kinds;
+pub mod laptop;
 pub mod manifest;
 pub mod output;
 pub mod table;

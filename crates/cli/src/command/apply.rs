@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use drey_api::defaults::Defaults;
 use serde_json::{Value, json};
 
 use crate::apply::{self, Applied};
 use crate::connection::Connection;
 use crate::failure::{Failure, Kind};
 use crate::judge;
+use crate::laptop;
 use crate::manifest::{self, Document};
 use crate::output::line;
 
@@ -30,7 +32,7 @@ pub struct Args {
 /// # Errors
 /// The problems of the files, or the first refusal of the API server.
 pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
-    let documents = read(&args.files, &connection.namespace, connection.state_directory.is_some())?;
+    let documents = read(&args.files, &connection.namespace, connection.state_directory.as_deref())?;
     for (document, applied) in apply_all(&documents, connection, args.dry_run).await? {
         let suffix = if args.dry_run { " (dry run)" } else { "" };
         line(&format!("{} {}{suffix}", document.object_name(), applied.word()))?;
@@ -38,17 +40,23 @@ pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads and judges files; nothing of them is applied when one has a problem.
+/// Reads and judges files; nothing of them is applied when one has a problem. With a state directory they
+/// are judged as laptop mode does, and paths of jars become absolute.
 ///
 /// # Errors
 /// Every problem of all files.
-pub fn read(files: &[PathBuf], namespace: &str, laptop_mode: bool) -> Result<Vec<Document>, Failure> {
+pub fn read(
+    files: &[PathBuf],
+    namespace: &str,
+    state_directory: Option<&Path>,
+) -> Result<Vec<Document>, Failure> {
     let mut documents = manifest::read_files(files)?;
     if documents.is_empty() {
         return Err(Failure::new(Kind::Invalid, "there is no object in the files"));
     }
-    judge::refuse_problems(&documents, namespace)?;
-    if laptop_mode {
+    let defaults = state_directory.map_or_else(Defaults::default, laptop::defaults);
+    judge::refuse_problems(&documents, namespace, &defaults)?;
+    if state_directory.is_some() {
         documents.iter_mut().try_for_each(resolve_jar)?;
     }
     Ok(documents)

@@ -1,11 +1,14 @@
 //! `drey validate`: every rule, offline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use drey_api::defaults::Defaults;
 use serde_json::{Value, json};
 
+use crate::connection::STATE_DIRECTORY;
 use crate::failure::{Failure, Kind};
 use crate::judge::{self, Problem};
+use crate::laptop;
 use crate::manifest;
 use crate::output::{self, TextOrJson};
 
@@ -19,6 +22,12 @@ pub struct Args {
     /// Files or directories of YAML or JSON; `-` is standard input
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true, num_args = 1..)]
     pub files: Vec<PathBuf>,
+    /// Judge as an operator that has no configuration of its own
+    ///
+    /// Without it files are judged as in laptop mode, where every cluster has high availability and
+    /// directories for checkpoints and savepoints.
+    #[arg(long)]
+    pub cluster: bool,
     /// Output: `text` or `json`
     #[arg(short, long, value_enum, default_value_t)]
     pub output: TextOrJson,
@@ -33,7 +42,9 @@ pub fn run(args: &Args) -> Result<(), Failure> {
     if documents.is_empty() {
         return Err(Failure::new(Kind::Invalid, "there is no object in the files"));
     }
-    let problems = judge::problems(&documents, "default");
+    let defaults =
+        if args.cluster { Defaults::default() } else { laptop::defaults(Path::new(STATE_DIRECTORY)) };
+    let problems = judge::problems(&documents, "default", &defaults);
     match args.output {
         TextOrJson::Json => output::json(&as_json(documents.len(), &problems))?,
         TextOrJson::Text => problems.iter().try_for_each(|problem| output::line(&problem.to_string()))?,
