@@ -4,10 +4,16 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use crate::errors::ApiError;
-use crate::kinds::{Family, Kind, Registry, api_version, openapi_definition};
+use crate::kinds::{Family, Kind, Registry, api_version, openapi_definition, openapi_schema};
+use crate::server::Server;
+use crate::state::{CRD_COLLECTION, ObjectKey};
 
 /// `/openapi/v2`: kubectl asks for it as protobuf, and goes on without when it is refused.
-pub(crate) fn v2(registry: &Registry, accept: &str) -> Result<(&'static str, Bytes), ApiError> {
+pub(crate) fn v2(
+    server: &Server,
+    registry: &Registry,
+    accept: &str,
+) -> Result<(&'static str, Bytes), ApiError> {
     if !accept.is_empty() && !accept.contains("json") && !accept.contains("*/*") {
         return Err(ApiError::not_acceptable(
             "only the following media types are accepted: application/json",
@@ -16,7 +22,7 @@ pub(crate) fn v2(registry: &Registry, accept: &str) -> Result<(&'static str, Byt
     let mut definitions = Map::new();
     for kind in registry.stored() {
         if kind.family == Family::Custom {
-            definitions.insert(definition_name(&kind), definition(&kind));
+            definitions.insert(definition_name(&kind), definition(server, &kind));
         }
     }
     let document = json!({
@@ -43,13 +49,13 @@ pub(crate) fn v3_index(registry: &Registry) -> Value {
 }
 
 /// The document of one group and version.
-pub(crate) fn v3(registry: &Registry, group: &str, version: &str) -> Option<Value> {
+pub(crate) fn v3(server: &Server, registry: &Registry, group: &str, version: &str) -> Option<Value> {
     let kinds = registry.kinds(group, version)?;
     let mut schemas = Map::new();
     let mut paths = Map::new();
     for kind in kinds.values() {
         if kind.family == Family::Custom {
-            schemas.insert(definition_name(kind), definition(kind));
+            schemas.insert(definition_name(kind), definition(server, kind));
         } else {
             insert_builtin(kind, &mut schemas);
         }
@@ -75,8 +81,13 @@ fn group_version_kind(kind: &Kind) -> Value {
 }
 
 /// The schema of a custom kind with the members that every object has.
-fn definition(kind: &Kind) -> Value {
-    let mut schema = kind.openapi.as_deref().cloned().unwrap_or_else(|| json!({"type": "object"}));
+///
+/// The schema with its descriptions stays in the stored CRD: as a tree it would take many times its text.
+fn definition(server: &Server, kind: &Kind) -> Value {
+    let key = ObjectKey::new(&CRD_COLLECTION.into(), "", &kind.collection);
+    let crd = server.shared.lock().decode(&key);
+    let schema = crd.and_then(|crd| openapi_schema(crd, &kind.version)).filter(Value::is_object);
+    let mut schema = schema.unwrap_or_else(|| json!({"type": "object"}));
     for (member, text) in [
         ("apiVersion", "The versioned schema of this representation of an object: `group/version`."),
         ("kind", "The REST resource that this object represents."),

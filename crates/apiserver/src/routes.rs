@@ -80,10 +80,10 @@ pub(crate) async fn dispatch(
         Target::Resources { group, version } => {
             document(discovery::resources(&registry, group, version).ok_or_else(ApiError::no_such_resource)?)
         }
-        Target::OpenApiV2 => openapi::v2(&registry, call.accept()).map(finished),
+        Target::OpenApiV2 => openapi::v2(server, &registry, call.accept()).map(finished),
         Target::OpenApiV3 => document(openapi::v3_index(&registry)),
         Target::OpenApiV3Group { group, version } => {
-            document(openapi::v3(&registry, group, version).ok_or_else(ApiError::no_such_resource)?)
+            document(openapi::v3(server, &registry, group, version).ok_or_else(ApiError::no_such_resource)?)
         }
         Target::Unknown => Err(ApiError::no_such_resource()),
     }

@@ -18,7 +18,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use crate::ids::{IdSource, Uid};
-use crate::kinds::Registry;
+use crate::kinds::{Kind, Registry, kinds_of};
 use crate::limits::{HISTORY_AGE_MS_MAX, HISTORY_BYTES_MAX, HISTORY_EVENTS_MAX};
 
 /// Where CRDs are stored: a change there changes which kinds are served.
@@ -216,6 +216,8 @@ pub(crate) struct State {
     pub(crate) revision: u64,
     pub(crate) registry: Arc<Registry>,
     pub(crate) ids: IdSource,
+    /// The kinds of each stored CRD, with the revision they were compiled from.
+    custom_kinds: BTreeMap<ObjectName, (u64, Vec<Arc<Kind>>)>,
     collections: HashMap<Arc<str>, Collection>,
     by_uid: HashMap<Uid, ObjectKey>,
     dependents: HashMap<Uid, BTreeSet<ObjectKey>>,
@@ -235,6 +237,7 @@ impl State {
             revision,
             registry: Arc::new(Registry::new(std::iter::empty())),
             ids: IdSource::new(seed),
+            custom_kinds: BTreeMap::new(),
             collections: HashMap::new(),
             by_uid: HashMap::new(),
             dependents: HashMap::new(),
@@ -374,11 +377,23 @@ impl State {
         Some(change)
     }
 
-    /// Serves the kinds that the stored CRDs define now.
+    /// Serves the kinds that the stored CRDs define now. Only CRDs that changed are compiled again.
     pub(crate) fn rebuild_registry(&mut self) {
-        let crds = self.collection(CRD_COLLECTION);
-        let values: Vec<Value> = crds.objects.values().map(|entry| decode(&entry.body)).collect();
-        self.registry = Arc::new(Registry::new(values.iter()));
+        let stored: Vec<(ObjectName, Entry)> = self
+            .collection(CRD_COLLECTION)
+            .objects
+            .iter()
+            .map(|(name, entry)| (name.clone(), entry.clone()))
+            .collect();
+        self.custom_kinds.retain(|name, _| stored.iter().any(|(kept, _)| kept == name));
+        for (name, entry) in stored {
+            let known = self.custom_kinds.get(&name).is_some_and(|(revision, _)| *revision == entry.revision);
+            if !known {
+                let kinds = kinds_of(&decode(&entry.body)).into_iter().map(Arc::new).collect();
+                self.custom_kinds.insert(name, (entry.revision, kinds));
+            }
+        }
+        self.registry = Arc::new(Registry::new(self.custom_kinds.values().flat_map(|(_, kinds)| kinds)));
     }
 
     fn collection_mut(&mut self, key: &ObjectKey) -> &mut Collection {

@@ -93,14 +93,20 @@ const NAMES: [Names; 13] = [
 ];
 
 /// All built-in kinds.
-pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
-    NAMES.iter().map(|names| {
+pub(crate) fn kinds() -> &'static [Arc<Kind>] {
+    static KINDS: LazyLock<Vec<Arc<Kind>>> = LazyLock::new(|| NAMES.iter().map(Names::to_kind).collect());
+    &KINDS
+}
+
+impl Names {
+    fn to_kind(&self) -> Arc<Kind> {
+        let names = self;
         let collection = match (names.family, names.group) {
             (Family::NewEvent, _) | (_, "") => names.plural.to_owned(),
             (_, group) => format!("{}.{group}", names.plural),
         };
         let storage_group = if names.family == Family::NewEvent { "" } else { names.group };
-        Kind {
+        Arc::new(Kind {
             group: names.group.to_owned(),
             version: "v1".to_owned(),
             kind: names.kind.to_owned(),
@@ -117,14 +123,11 @@ pub(crate) fn kinds() -> impl Iterator<Item = Kind> {
             scale: (names.family == Family::Deployment).then(deployment_scale),
             columns: columns(names.family),
             schema: SCHEMAS.get(names.kind_key()).cloned(),
-            openapi: None,
             selectable_fields: Vec::new(),
             deprecation: None,
-        }
-    })
-}
+        })
+    }
 
-impl Names {
     /// `group/Kind`, because two groups have an `Event`.
     fn kind_key(&self) -> &'static str {
         match self.family {

@@ -15,6 +15,13 @@ pub(crate) struct CrdOutcome {
     pub(crate) warnings: Vec<String>,
 }
 
+/// The `openAPIV3Schema` of one version of a CRD.
+pub(crate) fn openapi_schema(mut crd: Value, version: &str) -> Option<Value> {
+    let versions = crd["spec"]["versions"].as_array_mut()?;
+    let found = versions.iter_mut().find(|served| served["name"] == version)?;
+    Some(found["schema"]["openAPIV3Schema"].take())
+}
+
 /// The kinds that an established CRD serves, one per served version.
 pub(crate) fn kinds_of(crd: &Value) -> Vec<Kind> {
     let versions = crd["spec"]["versions"].as_array().map_or(&[][..], Vec::as_slice);
@@ -60,7 +67,6 @@ fn kind_of(crd: &Value, version: &Value) -> Kind {
         scale: scale_of(&version["subresources"]["scale"]),
         columns: columns_of(&version["additionalPrinterColumns"]),
         schema,
-        openapi: Some(Arc::new(source.clone())),
         selectable_fields: version["selectableFields"]
             .as_array()
             .into_iter()

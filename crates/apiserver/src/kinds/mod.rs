@@ -9,13 +9,11 @@ mod custom;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use crate::errors::Qualified;
 use crate::schema::Schema;
 
 pub(crate) use builtin::openapi_definition;
-pub(crate) use custom::{check_crd, settle_crd};
+pub(crate) use custom::{check_crd, kinds_of, openapi_schema, settle_crd};
 
 /// Which rules beyond plain storage apply to a kind. Closed: a new member makes the compiler list what else
 /// has to be decided.
@@ -109,8 +107,6 @@ pub(crate) struct Kind {
     pub(crate) scale: Option<ScalePaths>,
     pub(crate) columns: Vec<Column>,
     pub(crate) schema: Option<Arc<Schema>>,
-    /// The CRD's own schema, for OpenAPI; built-in kinds derive theirs on demand.
-    pub(crate) openapi: Option<Arc<Value>>,
     /// JSONPaths of `spec.versions[].selectableFields`.
     pub(crate) selectable_fields: Vec<String>,
     /// Text of the `Warning` header of each answer when the CRD says `deprecated: true`.
@@ -178,16 +174,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
-    /// The built-in kinds plus those of `crds` that are established.
-    pub(crate) fn new<'a>(crds: impl Iterator<Item = &'a Value>) -> Registry {
+    /// The built-in kinds plus those that CRDs define.
+    pub(crate) fn new<'a>(custom: impl Iterator<Item = &'a Arc<Kind>>) -> Registry {
         let mut registry = Registry::default();
-        for kind in builtin::kinds() {
-            registry.add(kind);
-        }
-        for crd in crds {
-            for kind in custom::kinds_of(crd) {
-                registry.add(kind);
-            }
+        for kind in builtin::kinds().iter().chain(custom) {
+            registry.add(Arc::clone(kind));
         }
         for versions in registry.groups.values_mut() {
             versions.sort_by(|one, two| version_priority(&two.0).cmp(&version_priority(&one.0)));
@@ -195,7 +186,7 @@ impl Registry {
         registry
     }
 
-    fn add(&mut self, kind: Kind) {
+    fn add(&mut self, kind: Arc<Kind>) {
         let versions = self.groups.entry(kind.group.clone()).or_default();
         let index = match versions.iter().position(|(version, _)| *version == kind.version) {
             Some(index) => index,
@@ -204,7 +195,7 @@ impl Registry {
                 versions.len() - 1
             }
         };
-        versions[index].1.insert(kind.plural.clone(), Arc::new(kind));
+        versions[index].1.insert(kind.plural.clone(), kind);
     }
 
     pub(crate) fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Kind>> {
