@@ -1,2 +1,22 @@
-//! drey
-fn main() {}
+//! The binary: picks a face and wires it. The only crate that sees all others.
+
+mod command_line;
+mod laptop;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before anything else: both HTTP clients panic without a provider of cryptography.
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("error: a provider of cryptography was installed twice");
+        return ExitCode::FAILURE;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(command_line::run()).into(),
+        Err(error) => {
+            eprintln!("error: the system gives no threads: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The command line: which face is asked for, and how its failure is shown.
+
+use clap::{CommandFactory, Parser, Subcommand};
+use drey_cli::connection::ConnectionArgs;
+use drey_cli::exit::{self, Exit};
+use drey_cli::failure::{Failure, Kind};
+use drey_cli::output::say;
+
+use crate::laptop::{down, logs, up};
+
+/// The control plane for Apache Flink.
+///
+/// Runs FlinkDeployments: on this machine with `drey up job.yaml`, without any Kubernetes.
+#[derive(Debug, Parser)]
+#[command(name = "drey", version, after_help = exit::help_text(), propagate_version = true)]
+struct CommandLine {
+    #[command(flatten)]
+    connection: ConnectionArgs,
+    #[command(subcommand)]
+    face: Option<Face>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Face {
+    /// Run FlinkDeployments on this machine
+    Up(up::Args),
+    /// Stop what `drey up` runs, with savepoints
+    Down(down::Args),
+    /// Print the logs of a deployment of laptop mode
+    Logs(logs::Args),
+    #[command(flatten)]
+    Command(drey_cli::Command),
+}
+
+/// Runs what the command line asks for.
+pub(crate) async fn run() -> Exit {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => return refuse(&error),
+    };
+    let wants_json = matches!(&line.face, Some(Face::Command(command)) if command.wants_json());
+    match dispatch(line).await {
+        Ok(()) => Exit::Success,
+        Err(failure) => show(&failure, wants_json),
+    }
+}
+
+async fn dispatch(line: CommandLine) -> Result<(), Failure> {
+    match line.face {
+        None => drey_cli::status(&line.connection).await,
+        Some(Face::Up(args)) => up::run(&args, &line.connection).await,
+        Some(Face::Down(args)) => down::run(&args).await,
+        Some(Face::Logs(args)) => logs::run(&args, &line.connection).await,
+        Some(Face::Command(command)) => {
+            drey_cli::run(command, &line.connection, CommandLine::command()).await
+        }
+    }
+}
+
+/// Help and version are answers; everything else is a command line that is not understood.
+fn refuse(error: &clap::Error) -> Exit {
+    let exit = if error.use_stderr() { Exit::Usage } else { Exit::Success };
+    // A reader that went away has read enough.
+    let _gone = error.print();
+    exit
+}
+
+fn show(failure: &Failure, wants_json: bool) -> Exit {
+    match (failure.kind(), wants_json) {
+        (Kind::BrokenPipe, _) => {}
+        (_, true) => say(&failure.to_json().to_string()),
+        (_, false) => say(&failure.to_string()),
+    }
+    failure.kind().exit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        CommandLine::command().debug_assert();
+    }
+}
