@@ -7,6 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use drey_api::desired::Desired;
@@ -41,6 +42,8 @@ pub struct LocalConfig {
     pub distributions: Distributions,
     /// Where Java may be.
     pub java: JavaPlaces,
+    /// How long a process has after SIGTERM before it is killed: [`crate::limits::TERMINATION_GRACE`] suits Flink.
+    pub termination_grace: Duration,
 }
 
 /// Runs Flink clusters on this machine.
@@ -74,6 +77,7 @@ impl LocalLauncher {
             working_directory: config.working_directory,
             distributions: config.distributions,
             java: config.java,
+            termination_grace: config.termination_grace,
             inherited_environment: std::env::vars_os().collect(),
         }));
         let launcher = LocalLauncher {
@@ -152,6 +156,7 @@ impl LocalLauncher {
         let entries = configuration::entries(&record, &around);
         let rendered = drey_flink::configuration_file::render(&entries, version.configuration_format());
         rendered.map_err(|error| format!("spec.flinkConfiguration: {error}"))?;
+        preflight::check_memory(&entries)?;
         preflight::create_directories(&entries)?;
         let made = write_directory(&incarnations, &directory, &mut record, jar.as_deref());
         made.map_err(|error| format!("`{}` cannot be written: {error}", incarnations.display()))?;

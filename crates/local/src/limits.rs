@@ -4,7 +4,10 @@
 
 use std::time::Duration;
 
-/// How long a process has after SIGTERM before it is killed.
+/// How long one attempt to kill what is left of a cluster lasts.
+pub const SWEEP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long a process has after SIGTERM before it is killed, unless configured otherwise.
 pub const TERMINATION_GRACE: Duration = Duration::from_secs(10);
 
 /// How often a dying process is looked at.

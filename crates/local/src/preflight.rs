@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use drey_engine::launcher::Target;
+use drey_flink::memory;
 
 use crate::cluster::preparing::is_remote;
 use crate::configuration::{local_directories, local_path, split_scheme};
@@ -95,6 +96,13 @@ pub(crate) fn create_directories(entries: &BTreeMap<String, String>) -> Result<(
     Ok(())
 }
 
+/// Sizes that Flink's scripts refuse.
+pub(crate) fn check_memory(entries: &BTreeMap<String, String>) -> Result<(), String> {
+    memory::jobmanager(entries).map_err(|error| format!("spec.jobManager.resource.memory: {error}"))?;
+    memory::taskmanager(entries).map_err(|error| format!("spec.taskManager.resource.memory: {error}"))?;
+    Ok(())
+}
+
 /// Room for logs and first checkpoints.
 pub(crate) fn check_disk(state_directory: &Path) -> Result<(), String> {
     let stat = rustix::fs::statvfs(state_directory)
@@ -158,6 +166,18 @@ mod tests {
         ]);
         let error = create_directories(&entries).unwrap_err();
         assert!(error.contains("`state.checkpoints.dir`"), "{error}");
+    }
+
+    #[test]
+    fn too_little_memory_is_refused_with_numbers() {
+        let entries = |process: &str, size: &str| {
+            BTreeMap::from([(format!("{process}.memory.process.size"), size.to_owned())])
+        };
+        assert_eq!(check_memory(&entries("jobmanager", "768 mb")), Ok(()));
+        for (process, field) in [("jobmanager", "spec.jobManager"), ("taskmanager", "spec.taskManager")] {
+            let error = check_memory(&entries(process, "100 mb")).unwrap_err();
+            assert!(error.starts_with(field) && error.contains("100"), "{error}");
+        }
     }
 
     #[test]

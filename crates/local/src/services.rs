@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use drey_engine::launcher::Target;
 use tokio::sync::broadcast;
@@ -23,6 +23,7 @@ pub(crate) struct Services {
     pub(crate) working_directory: PathBuf,
     pub(crate) distributions: Distributions,
     pub(crate) java: JavaPlaces,
+    pub(crate) termination_grace: Duration,
     pub(crate) inherited_environment: Vec<(OsString, OsString)>,
     pub(crate) changes: broadcast::Sender<Target>,
     clusters: Mutex<BTreeMap<String, Arc<Cluster>>>,
@@ -35,6 +36,7 @@ pub(crate) struct Parts {
     pub(crate) working_directory: PathBuf,
     pub(crate) distributions: Distributions,
     pub(crate) java: JavaPlaces,
+    pub(crate) termination_grace: Duration,
     pub(crate) inherited_environment: Vec<(OsString, OsString)>,
 }
 
@@ -47,6 +49,7 @@ impl Services {
             working_directory: parts.working_directory,
             distributions: parts.distributions,
             java: parts.java,
+            termination_grace: parts.termination_grace,
             inherited_environment: parts.inherited_environment,
             changes,
             clusters: Mutex::default(),

@@ -23,13 +23,15 @@ const METADATA_MAGIC: u32 = 0x4960_672d;
 const METADATA_VERSIONS: std::ops::RangeInclusive<u32> = 2..=6;
 
 /// The complete snapshot in a directory or directly below it; the one with the highest id if there are several.
+/// The directory of a request is made by Flink, two levels below the one that is configured.
 pub(crate) fn find_snapshot(directory: &Path) -> Seen<StoredSnapshot> {
-    known(newest(directory, |_| true))
+    let configured = directory.ancestors().nth(2).unwrap_or(directory);
+    known(newest(directory, |_| true), configured)
 }
 
 /// The newest complete retained checkpoint `chk-N` of a job.
 pub(crate) fn newest_checkpoint(checkpoints: &Path, job_id: &JobId) -> Seen<StoredSnapshot> {
-    known(newest(&checkpoints.join(job_id.as_str()), |name| name.starts_with("chk-")))
+    known(newest(&checkpoints.join(job_id.as_str()), |name| name.starts_with("chk-")), checkpoints)
 }
 
 /// Whether a result store has a result of the job, written down completely (`<job id>.json`) or for a job that may
@@ -49,10 +51,13 @@ pub(crate) fn job_result(store: &Path, job_id: &str) -> Seen<()> {
     Seen::Absent
 }
 
-fn known(found: io::Result<Option<StoredSnapshot>>) -> Seen<StoredSnapshot> {
+/// Nothing in a directory that is there is absence. Without the directory that is configured, a disk may be
+/// missing.
+fn known(found: io::Result<Option<StoredSnapshot>>, configured: &Path) -> Seen<StoredSnapshot> {
     match found {
         Ok(Some(snapshot)) => Seen::Present(snapshot),
-        Ok(None) => Seen::Absent,
+        Ok(None) if configured.is_dir() => Seen::Absent,
+        Ok(None) => Seen::Unknown,
         Err(error) => {
             tracing::warn!(%error, "snapshots cannot be listed");
             Seen::Unknown
@@ -157,7 +162,10 @@ mod tests {
     #[test]
     fn a_savepoint_is_found_in_its_directory_or_one_below() {
         let root = tempfile::tempdir().unwrap();
-        assert!(find_snapshot(&root.path().join("none")).is_absent());
+        assert!(find_snapshot(&root.path().join("uid/7")).is_absent());
+        assert!(find_snapshot(&root.path().join("unmounted/uid/7")).is_unknown());
+        assert!(newest_checkpoint(&root.path().join("unmounted"), &JobId::new("0a")).is_unknown());
+        assert!(newest_checkpoint(root.path(), &JobId::new("0a")).is_absent());
         assert!(find_snapshot(root.path()).is_absent());
         snapshot(&root.path().join("savepoint-ab-cd"), 5);
         assert!(find_snapshot(root.path()).present().unwrap().path.ends_with("/savepoint-ab-cd"));

@@ -20,8 +20,9 @@ impl Cluster {
     /// Whether no process of the incarnation is left. To be called again when some are.
     pub(super) async fn end_processes(&self) -> bool {
         self.adopt_unseen();
-        self.end(|slot| slot == Slot::JobManager, limits::TERMINATION_GRACE).await;
-        self.end(|slot| slot != Slot::JobManager, limits::TERMINATION_GRACE).await;
+        let grace = self.services.termination_grace;
+        self.end(|slot| slot == Slot::JobManager, grace).await;
+        self.end(|slot| slot != Slot::JobManager, grace).await;
         match self.sweep().await {
             Ok(left) => {
                 if !left {
@@ -66,7 +67,7 @@ impl Cluster {
 
     /// Kills every process that carries the mark of the incarnation, and tells whether any is left.
     async fn sweep(&self) -> io::Result<bool> {
-        let deadline = Instant::now() + limits::TERMINATION_GRACE;
+        let deadline = Instant::now() + limits::SWEEP_DEADLINE;
         loop {
             let leaders: Vec<i32> = self.leaders(|_| true).iter().map(|leader| leader.pid).collect();
             let members = family(CLUSTER_VARIABLE, &self.uid, &leaders)?;

@@ -57,6 +57,11 @@ impl Cluster {
     }
 
     fn start(self: &Arc<Self>, slot: Slot) {
+        // Before anything else is looked at: a living process would make its own ports look taken.
+        if spawn::is_free(&self.directory.lock(slot)).is_ok_and(|free| !free) {
+            self.meet_occupant(slot);
+            return;
+        }
         if slot == Slot::JobManager {
             if self.job_has_result() {
                 self.state().job_over = true;
