@@ -212,11 +212,9 @@ pub(crate) async fn serve(
     let service = ApiService::new(server, shutdown.clone());
     let app = axum::Router::new().fallback(move |request: axum::extract::Request| {
         let mut service = service.clone();
-        let allowed = is_allowed(&auth, request.headers());
+        let admitted = admit(&auth, request);
         async move {
-            if !allowed {
-                return failure(&ApiError::unauthorized());
-            }
+            let Some(request) = admitted else { return failure(&ApiError::unauthorized()) };
             match tower::Service::call(&mut service, request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
@@ -226,10 +224,28 @@ pub(crate) async fn serve(
     axum::serve(listener, app).with_graceful_shutdown(async move { shutdown.cancelled().await }).await
 }
 
-fn is_allowed(auth: &Auth, headers: &http::HeaderMap) -> bool {
-    let Auth::Token(expected) = auth else { return true };
-    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|token| same(token, expected))
+/// Lets a request in that shows the token: as `Authorization: Bearer`, or as the first segment of its path, which
+/// is taken off. `kubectl` sends no credentials over plain HTTP, but keeps the path of a server's address.
+fn admit(auth: &Auth, mut request: axum::extract::Request) -> Option<axum::extract::Request> {
+    let Auth::Token(expected) = auth else { return Some(request) };
+    let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let shown = given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|token| same(token, expected));
+    match without_first_segment(request.uri(), expected) {
+        Some(uri) => {
+            *request.uri_mut() = uri;
+            Some(request)
+        }
+        None => shown.then_some(request),
+    }
+}
+
+fn without_first_segment(uri: &http::Uri, expected: &str) -> Option<http::Uri> {
+    let (first, rest) = uri.path().strip_prefix('/')?.split_once('/').unwrap_or((&uri.path()[1..], ""));
+    if !same(first, expected) {
+        return None;
+    }
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    format!("/{rest}{query}").parse().ok()
 }
 
 /// Compares without telling by its duration where the texts differ.
