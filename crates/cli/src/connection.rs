@@ -46,7 +46,7 @@ pub struct Connection {
     pub namespace_is_explicit: bool,
     /// The state directory, when the API is that of laptop mode.
     pub state_directory: Option<PathBuf>,
-    /// Address of the API server.
+    /// Address of the API server without its path, which may hold a secret.
     pub server: String,
 }
 
@@ -57,7 +57,7 @@ impl ConnectionArgs {
     /// No kubeconfig, one that cannot be read, or a laptop mode that is not running.
     pub async fn connect(&self) -> Result<Connection, Failure> {
         let (config, state_directory) = self.config().await?;
-        let server = config.cluster_url.to_string();
+        let server = without_path(&config.cluster_url);
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = kube::Client::try_from(config).map_err(|error| {
             Failure::new(Kind::Invalid, format!("the kubeconfig cannot be used: {error}"))
@@ -154,6 +154,13 @@ async fn is_alive(config: &kube::Config) -> bool {
     matches!(tokio::time::timeout(PROBE_TIMEOUT, connect).await, Ok(Ok(_)))
 }
 
+fn without_path(address: &impl ToString) -> String {
+    let address = address.to_string();
+    let authority_ends = address.find("://").map_or(0, |at| at + 3);
+    let path_begins = address[authority_ends..].find('/').map(|at| at + authority_ends);
+    address[..path_begins.unwrap_or(address.len())].to_owned()
+}
+
 fn bounded(mut config: kube::Config) -> kube::Config {
     config.connect_timeout = Some(CONNECT_TIMEOUT);
     config
@@ -168,6 +175,12 @@ fn no_cluster(error: &dyn std::fmt::Display) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_path() {
+        assert_eq!(without_path(&"http://127.0.0.1:6443/secret"), "http://127.0.0.1:6443");
+        assert_eq!(without_path(&"https://host"), "https://host");
+    }
 
     #[test]
     fn the_nearest_state_directory_upward_is_found() {
