@@ -22,6 +22,9 @@ pub const RESTING_TICK: Duration = Duration::from_secs(1);
 /// How long a JobManager has to answer one readiness request.
 pub const PROBE_DEADLINE: Duration = Duration::from_secs(2);
 
+/// How long the lock of a state directory is tried for before it counts as held by another drey.
+pub const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Wait before the first restart of a process, milliseconds; doubled with each failure in a row.
 pub const RESTART_DELAY_MS: i64 = 1_000;
 

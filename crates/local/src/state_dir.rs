@@ -17,10 +17,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::atomic_file;
+use crate::{atomic_file, limits};
 
 /// Number of the layout that this drey writes.
 pub const LAYOUT_VERSION: u32 = 1;
@@ -155,10 +156,7 @@ fn take_lock(root: &Path) -> Result<File, StateDirectoryError> {
         .mode(0o600)
         .open(&path)
         .map_err(io_error)?;
-    if let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        if error != rustix::io::Errno::WOULDBLOCK {
-            return Err(io_error(error.into()));
-        }
+    if !try_for_a_while(&file).map_err(io_error)? {
         let written = fs::read_to_string(&path).unwrap_or_default();
         let pid = if written.trim().is_empty() { "?".to_owned() } else { written.trim().to_owned() };
         return Err(StateDirectoryError::InUse { path: root.to_owned(), pid });
@@ -166,6 +164,22 @@ fn take_lock(root: &Path) -> Result<File, StateDirectoryError> {
     file.set_len(0).map_err(io_error)?;
     writeln!(file, "{}", std::process::id()).map_err(io_error)?;
     Ok(file)
+}
+
+/// A process that a former holder was about to start when it ended holds the lock until it runs a program of its
+/// own: moments. Another drey holds it for longer.
+fn try_for_a_while(file: &File) -> io::Result<bool> {
+    let deadline = Instant::now() + limits::LOCK_PATIENCE;
+    loop {
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => {
+                std::thread::sleep(limits::TERMINATION_POLL);
+            }
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 fn check_version(root: &Path) -> Result<(), StateDirectoryError> {

@@ -1,7 +1,5 @@
 //! The life of clusters whose Flink is a script: starting, crashing, being taken over, being ended.
 
-mod support;
-
 use std::fs;
 use std::time::Duration;
 
@@ -16,7 +14,7 @@ use drey_local::state_dir::Layout;
 use rustix::process::Signal;
 use serde_json::json;
 
-use support::{Project, available, deployment, record, target, until};
+use crate::support::{Project, available, deployment, record, target, until};
 
 const SOON: Duration = Duration::from_secs(20);
 

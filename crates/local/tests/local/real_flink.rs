@@ -1,9 +1,5 @@
 //! A real Flink, started and stopped. Needs the feature `real-flink`, and in `DREY_TEST_FLINK` a cache with the
 //! distributions, and in `DREY_TEST_JAR` the jar of the examples.
-#![cfg(feature = "real-flink")]
-
-mod support;
-
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -17,7 +13,7 @@ use drey_local::record::Slot;
 use rustix::process::Signal;
 use serde_json::json;
 
-use support::{Project, available, deployment, record, target, until};
+use crate::support::{Project, available, deployment, record, target, until};
 
 const LIMIT: Duration = Duration::from_secs(180);
 

@@ -20,19 +20,19 @@ use drey_local::record::ClusterRecord;
 use drey_local::{LocalConfig, LocalLauncher, StateDirectory};
 
 /// A project directory that goes away with the value.
-pub struct Project {
+pub(crate) struct Project {
     directory: tempfile::TempDir,
     /// What the launcher finds Flink in.
-    pub distributions: DistributionConfig,
+    pub(crate) distributions: DistributionConfig,
     /// What the launcher finds Java in.
-    pub java: JavaPlaces,
+    pub(crate) java: JavaPlaces,
     /// How long processes have to end.
-    pub termination_grace: Duration,
+    pub(crate) termination_grace: Duration,
 }
 
 impl Project {
     /// An empty project.
-    pub fn new() -> Project {
+    pub(crate) fn new() -> Project {
         let directory = tempfile::tempdir().unwrap();
         let distributions = DistributionConfig {
             cache: directory.path().join("cache"),
@@ -50,17 +50,17 @@ impl Project {
     }
 
     /// Its path.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.directory.path()
     }
 
     /// Its state directory.
-    pub fn state(&self) -> PathBuf {
+    pub(crate) fn state(&self) -> PathBuf {
         self.path().join(".drey")
     }
 
     /// A launcher, as after a start of drey.
-    pub async fn open(&self) -> LocalLauncher {
+    pub(crate) async fn open(&self) -> LocalLauncher {
         // The provider may be installed already, by another test of this process.
         let _ = rustls::crypto::ring::default_provider().install_default();
         LocalLauncher::open(LocalConfig {
@@ -76,7 +76,7 @@ impl Project {
     }
 
     /// A file of this project.
-    pub fn write(&self, name: &str, contents: &[u8]) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, contents: &[u8]) -> PathBuf {
         let path = self.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, contents).unwrap();
@@ -84,7 +84,7 @@ impl Project {
     }
 
     /// A program of this project.
-    pub fn write_program(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write_program(&self, name: &str, text: &str) -> PathBuf {
         let path = self.write(name, text.as_bytes());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
@@ -92,12 +92,12 @@ impl Project {
 }
 
 /// The resource that tests are about.
-pub fn target(name: &str) -> Target {
+pub(crate) fn target(name: &str) -> Target {
     Target { namespace: "default".into(), name: name.into(), uid: format!("uid-of-{name}").into() }
 }
 
 /// A deployment of `job` (the JSON of `spec.job`) with this configuration.
-pub fn deployment(
+pub(crate) fn deployment(
     version: FlinkVersion,
     job: &serde_json::Value,
     configuration: &[(&str, &str)],
@@ -127,7 +127,7 @@ pub fn deployment(
 }
 
 /// Looks at the cluster until it is as wanted. Fails when it takes too long.
-pub async fn until(
+pub(crate) async fn until(
     launcher: &LocalLauncher,
     target: &Target,
     limit: Duration,
@@ -145,12 +145,12 @@ pub async fn until(
 }
 
 /// The cluster is available.
-pub fn available(seen: &Seen<Cluster>) -> bool {
+pub(crate) fn available(seen: &Seen<Cluster>) -> bool {
     seen.present().is_some_and(|cluster| cluster.phase == ClusterPhase::Available)
 }
 
 /// The one cluster of a launcher, as it is written down.
-pub fn record(launcher: &LocalLauncher) -> ClusterRecord {
+pub(crate) fn record(launcher: &LocalLauncher) -> ClusterRecord {
     let mut records = launcher.records();
     assert_eq!(records.len(), 1);
     records.remove(0)
