@@ -101,7 +101,7 @@ pub fn parse(spec: &FlinkDeploymentSpec, context: &Context<'_>) -> Result<Desire
     };
     let full = effective::derive(configuration, spec, version, context);
     let options = Options::from_configuration(&full).unwrap_or_else(|invalid| {
-        errors.extend(invalid.into_iter().map(validate::option_problem));
+        errors.extend(invalid.iter().map(validate::option_problem));
         Options::default()
     });
     let memory = memory(&full, version).map_err(|problem| {

@@ -207,17 +207,17 @@ mod tests {
 
     #[test]
     fn job_manager_sizes() {
-        let table: [(&[(&str, &str)], Result<i64, Undefined>); 6] = [
-            (&[], Err(Undefined)),
-            (&[("jobmanager.memory.process.size", "1600m")], Ok(1600 * MEBIBYTE)),
-            (&[("jobmanager.memory.process.size", "300m")], Err(Undefined)),
+        let table = [
+            (vec![], Err(Undefined)),
+            (vec![("jobmanager.memory.process.size", "1600m")], Ok(1600 * MEBIBYTE)),
+            (vec![("jobmanager.memory.process.size", "300m")], Err(Undefined)),
             // 2048 heap + 128 off-heap + 256 metaspace = 2432; a ninth of it on top.
-            (&[("jobmanager.memory.heap.size", "2048m")], Ok(2432 * MEBIBYTE + 2432 * MEBIBYTE / 9)),
-            (&[("jobmanager.memory.flink.size", "1024m")], Ok((1024 + 256 + 192) * MEBIBYTE)),
-            (&[("jobmanager.memory.process.size", "junk")], Err(Undefined)),
+            (vec![("jobmanager.memory.heap.size", "2048m")], Ok(2432 * MEBIBYTE + 2432 * MEBIBYTE / 9)),
+            (vec![("jobmanager.memory.flink.size", "1024m")], Ok((1024 + 256 + 192) * MEBIBYTE)),
+            (vec![("jobmanager.memory.process.size", "junk")], Err(Undefined)),
         ];
         for (entries, expected) in table {
-            assert_eq!(job_manager(&configuration(entries)), expected, "{entries:?}");
+            assert_eq!(job_manager(&configuration(&entries)), expected, "{entries:?}");
         }
     }
 

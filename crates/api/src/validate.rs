@@ -77,7 +77,7 @@ impl Problems {
 }
 
 /// An option that cannot be read, in Flink's words.
-pub(crate) fn option_problem(error: OptionError) -> Problem {
+pub(crate) fn option_problem(error: &OptionError) -> Problem {
     Problem {
         message: format!("Could not parse value '{}' for key '{}'.", error.value, error.key),
         field: format!("spec.flinkConfiguration[{}]", error.key),
@@ -304,10 +304,12 @@ fn spec_change(spec: &FlinkDeploymentSpec, context: &Context<'_>, problems: &mut
     }
     match (last.deployment_mode(), spec.deployment_mode()) {
         (DeploymentMode::Native, DeploymentMode::Standalone) => {
-            problems.add("spec.mode", "Cannot switch from native kubernetes to standalone kubernetes cluster")
+            problems
+                .add("spec.mode", "Cannot switch from native kubernetes to standalone kubernetes cluster");
         }
         (DeploymentMode::Standalone, DeploymentMode::Native) => {
-            problems.add("spec.mode", "Cannot switch from standalone kubernetes to native kubernetes cluster")
+            problems
+                .add("spec.mode", "Cannot switch from standalone kubernetes to native kubernetes cluster");
         }
         (DeploymentMode::Native, DeploymentMode::Native)
         | (DeploymentMode::Standalone, DeploymentMode::Standalone) => {}
@@ -346,7 +348,7 @@ fn buildable(spec: &FlinkDeploymentSpec, configuration: &Configuration, problems
     if let Some(slots) = configuration.get(SLOTS)
         && !slots.trim().parse::<i32>().is_ok_and(|slots| slots > 0)
     {
-        problems.0.push(option_problem(OptionError {
+        problems.0.push(option_problem(&OptionError {
             key: SLOTS.to_owned(),
             value: slots.clone(),
             expected: "a whole number above 0".to_owned(),

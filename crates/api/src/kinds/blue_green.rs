@@ -46,7 +46,7 @@ text_enum! {
     namespaced,
     status = "FlinkBlueGreenDeploymentStatus",
     derive = "PartialEq",
-    printcolumn(name = "Job Status", type_ = "string", json_path = ".status.jobStatus.state", priority = 0)
+    printcolumn = r#"{"name":"Job Status","type":"string","jsonPath":".status.jobStatus.state","priority":0}"#
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct FlinkBlueGreenDeploymentSpec {

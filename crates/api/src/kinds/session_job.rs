@@ -23,13 +23,8 @@ use crate::crd;
     namespaced,
     status = "FlinkSessionJobStatus",
     derive = "PartialEq",
-    printcolumn(name = "Job Status", type_ = "string", json_path = ".status.jobStatus.state", priority = 0),
-    printcolumn(
-        name = "Lifecycle State",
-        type_ = "string",
-        json_path = ".status.lifecycleState",
-        priority = 0
-    )
+    printcolumn = r#"{"name":"Job Status","type":"string","jsonPath":".status.jobStatus.state","priority":0}"#,
+    printcolumn = r#"{"name":"Lifecycle State","type":"string","jsonPath":".status.lifecycleState","priority":0}"#
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct FlinkSessionJobSpec {

@@ -47,14 +47,9 @@ text_enum! {
     namespaced,
     status = "FlinkStateSnapshotStatus",
     derive = "PartialEq",
-    printcolumn(name = "Path", type_ = "string", json_path = ".status.path", priority = 0),
-    printcolumn(
-        name = "Result Timestamp",
-        type_ = "string",
-        json_path = ".status.resultTimestamp",
-        priority = 0
-    ),
-    printcolumn(name = "Snapshot State", type_ = "string", json_path = ".status.state", priority = 0)
+    printcolumn = r#"{"name":"Path","type":"string","jsonPath":".status.path","priority":0}"#,
+    printcolumn = r#"{"name":"Result Timestamp","type":"string","jsonPath":".status.resultTimestamp","priority":0}"#,
+    printcolumn = r#"{"name":"Snapshot State","type":"string","jsonPath":".status.state","priority":0}"#
 )]
 #[serde(rename_all = "camelCase", default)]
 pub struct FlinkStateSnapshotSpec {

@@ -352,7 +352,7 @@ pub struct ReconciliationStatus {
     /// When the last reconciliation began, milliseconds since the epoch.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reconciliation_timestamp: Option<i64>,
-    /// The spec last acted on, encoded by [`crate::reconciled`].
+    /// The spec last acted on, a JSON object in a string.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_reconciled_spec: Option<String>,
     /// The spec last seen stable, a verbatim copy.

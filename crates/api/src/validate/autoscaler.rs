@@ -130,7 +130,7 @@ fn metrics_window(configuration: &Configuration, problems: &mut Problems) {
             Ok(window) => window,
             Err(error) => {
                 let expected = error.expected.to_owned();
-                return problems.0.push(option_problem(OptionError { key, value, expected }));
+                return problems.0.push(option_problem(&OptionError { key, value, expected }));
             }
         },
         None => METRICS_WINDOW_MS,
