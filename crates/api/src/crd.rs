@@ -50,10 +50,10 @@ pub fn yaml(kind: &str) -> Option<String> {
 }
 
 /// Name of the file that holds a definition in the chart, such as
-/// `flinkdeployments.flink.apache.org-v1.yml`, upstream's own.
+/// `flinkdeployments.flink.apache.org-v1.yaml`.
 #[must_use]
 pub fn file_name(definition: &CustomResourceDefinition) -> String {
-    format!("{}.{}-v1.yml", definition.spec.names.plural, definition.spec.group)
+    format!("{}.{}-v1.yaml", definition.spec.names.plural, definition.spec.group)
 }
 
 /// The schemas of Kubernetes types that stand within ours.
