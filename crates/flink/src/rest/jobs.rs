@@ -295,6 +295,18 @@ impl FailureCause {
     }
 }
 
+impl FailureCause {
+    /// The savepoint that was completed before the job failed while stopping. Flink names it only in the
+    /// message of its `StopWithSavepointStoppingException`; a job that failed so has it in its execution
+    /// result too.
+    #[must_use]
+    pub fn completed_savepoint(&self) -> Option<&str> {
+        let (_, rest) = self.stack_trace.split_once("A savepoint has been created at: ")?;
+        let (path, _) = rest.split_once(", but the corresponding job")?;
+        Some(path.trim()).filter(|path| !path.is_empty() && !path.contains('\n'))
+    }
+}
+
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExecutionResult {
@@ -341,7 +353,7 @@ pub(super) enum QueueStatusId {
 #[serde(rename_all = "kebab-case")]
 struct ExecutionResultBody {
     application_status: ApplicationStatus,
-    #[serde(default, rename = "net-runtime", deserialize_with = "lenient::time_ms")]
+    #[serde(default, rename = "net-runtime", deserialize_with = "lenient::optional_integer")]
     run_time_ms: Option<i64>,
     #[serde(default)]
     failure_cause: Option<FailureCause>,

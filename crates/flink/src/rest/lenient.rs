@@ -68,9 +68,9 @@ pub(super) fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, 
     u64::try_from(value).map_err(|_| D::Error::custom(format_args!("{value} is negative")))
 }
 
-/// A time in milliseconds since 1970, where -1 and null mean "not yet".
+/// A time in milliseconds since 1970, where -1, 0 and null mean "not yet".
 pub(super) fn time_ms<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
-    Ok(optional_integer(deserializer)?.filter(|value| *value >= 0))
+    Ok(optional_integer(deserializer)?.filter(|value| *value > 0))
 }
 
 #[cfg(test)]

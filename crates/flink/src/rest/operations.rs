@@ -171,16 +171,8 @@ impl StatusAnswer {
 
 impl OperationFailure {
     fn new(cause: FailureCause) -> Self {
-        let savepoint = completed_savepoint(&cause.stack_trace).map(str::to_owned);
+        let savepoint = cause.completed_savepoint().map(str::to_owned);
         let stack_trace = limits::shorten(&cause.stack_trace, limits::STACK_TRACE_BYTES_MAX);
         Self { savepoint, cause: FailureCause { class: cause.class, stack_trace } }
     }
-}
-
-/// The savepoint named by Flink's `StopWithSavepointStoppingException`, whose message is
-/// "A savepoint has been created at: PATH, but the corresponding job …".
-fn completed_savepoint(stack_trace: &str) -> Option<&str> {
-    let (_, rest) = stack_trace.split_once("A savepoint has been created at: ")?;
-    let (path, _) = rest.split_once(", but the corresponding job")?;
-    Some(path.trim()).filter(|path| !path.is_empty() && !path.contains('\n'))
 }
