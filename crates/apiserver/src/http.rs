@@ -35,7 +35,8 @@ const WARNING: HeaderName = HeaderName::from_static("warning");
 /// Who may use the HTTP server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Auth {
-    /// Requests must carry this bearer token.
+    /// Requests must carry this token: as `Authorization: Bearer`, or in front of the path as in the server URL
+    /// of [`ApiServer::kubeconfig`](crate::ApiServer::kubeconfig).
     Token(String),
     /// Anyone who reaches the socket.
     None,
@@ -229,7 +230,8 @@ pub(crate) async fn serve(
 fn admit(auth: &Auth, mut request: axum::extract::Request) -> Option<axum::extract::Request> {
     let Auth::Token(expected) = auth else { return Some(request) };
     let given = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let shown = given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|token| same(token, expected));
+    let shown =
+        given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|token| same(token, expected));
     match without_first_segment(request.uri(), expected) {
         Some(uri) => {
             *request.uri_mut() = uri;

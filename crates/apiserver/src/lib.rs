@@ -31,6 +31,7 @@ mod object;
 mod openapi;
 mod patch;
 mod path;
+mod protobuf;
 mod read;
 mod render;
 mod reviews;
@@ -159,8 +160,14 @@ impl ApiServer {
 
     /// A kubeconfig (YAML 1.2, written as JSON) for `url`, such as `http://127.0.0.1:6443`, with a bearer
     /// `token` (none when empty) and a default `namespace`. Write it with mode 0600: the token is a secret.
+    ///
+    /// The token also stands in the server's path, because kubectl sends none over plain HTTP.
     pub fn kubeconfig(url: &str, token: &str, namespace: &str) -> String {
-        let user = if token.is_empty() { json!({}) } else { json!({"token": token}) };
+        let url = url.trim_end_matches('/');
+        let (url, user) = match token {
+            "" => (url.to_owned(), json!({})),
+            token => (format!("{url}/{token}"), json!({"token": token})),
+        };
         let config = json!({
             "apiVersion": "v1",
             "kind": "Config",

@@ -12,6 +12,7 @@ use crate::errors::ApiError;
 use crate::kinds::{Family, Kind, Registry};
 use crate::patch::PatchKind;
 use crate::path::{Query, ResourcePath, Target};
+use crate::protobuf::{self, ProtobufError};
 use crate::read::{Freshness, ListRequest, get, list, reach};
 use crate::render::{IncludeObject, View, negotiate};
 use crate::server::Server;
@@ -277,14 +278,16 @@ fn subresource_call(
 /// The body as JSON; other encodings are named and refused, so that clients fall back.
 pub(crate) fn json_body(call: &Call) -> Result<Value, ApiError> {
     match call.media_type() {
-        "" | "application/json" | "*/*" => {}
-        _ => {
-            return Err(ApiError::unsupported_media_type(
-                "the body of the request was in an unknown format - accepted media types include: application/json",
-            ));
-        }
+        "" | "application/json" | "*/*" => parse_json(&call.body),
+        "application/vnd.kubernetes.protobuf" => match protobuf::decode(&call.body) {
+            Ok(value) => Ok(value),
+            Err(error @ ProtobufError::Malformed) => Err(ApiError::bad_request(error.to_string())),
+            Err(error) => Err(ApiError::unsupported_media_type(error.to_string())),
+        },
+        _ => Err(ApiError::unsupported_media_type(
+            "the body of the request was in an unknown format - accepted media types include: application/json",
+        )),
     }
-    parse_json(&call.body)
 }
 
 fn parse_json(body: &[u8]) -> Result<Value, ApiError> {

@@ -89,6 +89,7 @@ fn computed(what: Computed, value: &Value, now_ms: i64) -> String {
     match what {
         Computed::Name => meta_text(value, "name").to_owned(),
         Computed::Age => age(meta_text(value, "creationTimestamp"), now_ms),
+        Computed::CreatedAt => meta_text(value, "creationTimestamp").to_owned(),
         Computed::DataCount => (count("data") + count("binaryData")).to_string(),
         Computed::SecretCount => count("secrets").to_string(),
         Computed::EventObject => {

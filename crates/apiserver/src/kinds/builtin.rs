@@ -256,7 +256,7 @@ fn columns(family: Family) -> Vec<Column> {
         ],
         Family::ServiceAccount => vec![name, computed("Secrets", Computed::SecretCount), age],
         Family::CustomResourceDefinition => {
-            vec![name, path("Created At", "date", ".metadata.creationTimestamp")]
+            vec![name, column("Created At", "date", Cell::Computed(Computed::CreatedAt))]
         }
         Family::Custom | Family::AccessReview | Family::RulesReview => vec![name, age],
     }

@@ -66,6 +66,7 @@ pub(crate) enum Cell {
 pub(crate) enum Computed {
     Name,
     Age,
+    CreatedAt,
     DataCount,
     SecretCount,
     EventObject,
