@@ -94,6 +94,12 @@ impl Metrics {
         ACTION_KINDS.iter().map(|kind| self.action_count(kind, BEGUN)).sum()
     }
 
+    /// How many steps were taken, whatever came of them.
+    #[must_use]
+    pub fn steps_taken(&self) -> u64 {
+        STEP_RESULTS.iter().map(|result| self.steps.get_or_create(&ResultLabel { result }).get()).sum()
+    }
+
     /// How many panics were contained.
     #[must_use]
     pub fn panics_contained(&self) -> u64 {
@@ -147,6 +153,8 @@ impl Metrics {
     }
 }
 
+/// Every value of the label `result` of steps.
+pub(crate) const STEP_RESULTS: &[&str] = &["done", "busy", "retry", "conflict", "gone", "frozen"];
 /// Result of a status write that the API server acknowledged.
 pub(crate) const ACKNOWLEDGED: &str = "acknowledged";
 /// Counted when an action begins; its result is counted when it ends.
