@@ -26,7 +26,7 @@ use crate::java::{self, JavaPlaces};
 use crate::record::{self, ClusterDirectory, ClusterRecord, Ports, RecordedRestore};
 use crate::services::{Parts, Services, now_ms};
 use crate::state_dir::{Layout, StateDirectory};
-use crate::{atomic_file, ports, preflight, storage};
+use crate::{atomic_file, limits, ports, preflight, storage};
 
 /// What a [`LocalLauncher`] needs.
 #[derive(Debug)]
@@ -42,8 +42,6 @@ pub struct LocalConfig {
     pub distributions: Distributions,
     /// Where Java may be.
     pub java: JavaPlaces,
-    /// How long a process has after SIGTERM before it is killed: [`crate::limits::TERMINATION_GRACE`] suits Flink.
-    pub termination_grace: Duration,
 }
 
 /// Runs Flink clusters on this machine.
@@ -70,6 +68,17 @@ impl LocalLauncher {
     /// # Errors
     /// When the state directory cannot be read.
     pub async fn open(config: LocalConfig) -> Result<LocalLauncher, OpenError> {
+        LocalLauncher::open_with_grace(config, limits::TERMINATION_GRACE).await
+    }
+
+    /// As [`LocalLauncher::open`], with another time that a process has after SIGTERM before it is killed.
+    ///
+    /// # Errors
+    /// When the state directory cannot be read.
+    pub async fn open_with_grace(
+        config: LocalConfig,
+        termination_grace: Duration,
+    ) -> Result<LocalLauncher, OpenError> {
         let layout = config.state_directory.layout().clone();
         let services = Arc::new(Services::new(Parts {
             layout: layout.clone(),
@@ -77,7 +86,7 @@ impl LocalLauncher {
             working_directory: config.working_directory,
             distributions: config.distributions,
             java: config.java,
-            termination_grace: config.termination_grace,
+            termination_grace,
             inherited_environment: std::env::vars_os().collect(),
         }));
         let launcher = LocalLauncher {

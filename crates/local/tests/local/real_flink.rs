@@ -15,27 +15,27 @@ use serde_json::json;
 
 use crate::support::{Project, available, deployment, record, target, until};
 
-const LIMIT: Duration = Duration::from_secs(180);
+pub(crate) const LIMIT: Duration = Duration::from_secs(180);
 
 fn given(name: &str) -> PathBuf {
     let value = std::env::var_os(name).unwrap_or_else(|| panic!("set {name}: see the head of this file"));
     PathBuf::from(value)
 }
 
-fn project() -> Project {
+pub(crate) fn project() -> Project {
     let mut project = Project::new();
     project.distributions.cache = given("DREY_TEST_FLINK");
     project
 }
 
-fn job(entry_class: &str) -> serde_json::Value {
+pub(crate) fn job(entry_class: &str) -> serde_json::Value {
     json!({
         "jarURI": format!("local://{}", given("DREY_TEST_JAR").display()),
         "entryClass": entry_class, "args": ["--rate", "5"], "parallelism": 1
     })
 }
 
-const SMALL: [(&str, &str); 9] = [
+pub(crate) const SMALL: [(&str, &str); 9] = [
     ("high-availability.type", "NONE"),
     ("execution.checkpointing.interval", "1 s"),
     ("execution.checkpointing.externalized-checkpoint-retention", "RETAIN_ON_CANCELLATION"),

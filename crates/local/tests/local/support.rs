@@ -63,16 +63,14 @@ impl Project {
     pub(crate) async fn open(&self) -> LocalLauncher {
         // The provider may be installed already, by another test of this process.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        LocalLauncher::open(LocalConfig {
+        let config = LocalConfig {
             state_directory: StateDirectory::open(&self.state()).unwrap(),
             kubeconfig: self.state().join("kubeconfig"),
             working_directory: self.path().to_owned(),
             distributions: Distributions::new(self.distributions.clone(), reqwest::Client::new()),
             java: self.java.clone(),
-            termination_grace: self.termination_grace,
-        })
-        .await
-        .unwrap()
+        };
+        LocalLauncher::open_with_grace(config, self.termination_grace).await.unwrap()
     }
 
     /// A file of this project.
