@@ -109,10 +109,11 @@ fn name_problem(name: &str, family: Family) -> Option<String> {
             let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
             too_long(name, 63).or_else(|| (!is_label(name) || !starts_well).then(|| LABEL_1035.to_owned()))
         }
+        // The real server validates no metadata of core events; controllers rely on it for names with capitals.
+        Family::CoreEvent => path_segment_problem(name),
         Family::Custom
         | Family::ConfigMap
         | Family::Secret
-        | Family::CoreEvent
         | Family::NewEvent
         | Family::Lease
         | Family::Deployment
@@ -123,6 +124,13 @@ fn name_problem(name: &str, family: Family) -> Option<String> {
         | Family::RulesReview => {
             too_long(name, 253).or_else(|| (!is_subdomain(name)).then(|| SUBDOMAIN.to_owned()))
         }
+    }
+}
+
+fn path_segment_problem(name: &str) -> Option<String> {
+    match name {
+        "." | ".." => Some(format!("may not be '{name}'")),
+        _ => name.chars().find(|c| matches!(c, '/' | '%')).map(|c| format!("may not contain '{c}'")),
     }
 }
 
