@@ -1,2 +1,61 @@
-//! drey
-fn main() {}
+//! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`.
+//! Refuses to be part of the product: nothing here is in the binary.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod checks;
+mod demo;
+mod needs;
+mod shell;
+mod sim;
+mod soak;
+mod test;
+mod testbed;
+
+/// Chores of the project.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Line {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Build drey, get Flink, compile the example jobs and run one of them
+    Demo(demo::Args),
+    /// Run every test, installing and fetching what it needs
+    Test(test::Args),
+    /// What CI checks beside the tests: format, lints, dependencies, generated files
+    Check(checks::Args),
+    /// Write the files that are made from the code
+    Generate,
+    /// Run simulated schedules of the core
+    Sim(sim::Args),
+    /// Kill processes at random moments of random upgrades of a real job
+    Soak(soak::Args),
+    /// Measure
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Line::parse().chore {
+        Chore::Demo(args) => demo::execute(&args),
+        Chore::Test(args) => test::execute(&args),
+        Chore::Check(args) => checks::execute(&args),
+        Chore::Generate => testbed::generate(),
+        Chore::Sim(args) => sim::execute(&args),
+        Chore::Soak(args) => soak::execute(&args),
+        Chore::Bench(args) => bench::execute(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

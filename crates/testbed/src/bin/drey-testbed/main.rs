@@ -1,0 +1,65 @@
+//! What `cargo xtask` runs: scenarios over the built binary and real Flink, measurements, generated files.
+//! A program of its own, so that `cargo xtask` itself is built in seconds.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod generated;
+mod kills;
+mod laptop;
+mod ledger_job;
+mod random;
+mod scenarios;
+mod soak;
+mod story;
+mod tools;
+
+/// Scenarios and measurements.
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// Run the scenarios of one Flink version; ends with `N passed, N failed`
+    Scenarios(scenarios::Args),
+    /// Use the real kubectl on laptop mode; ends with `N passed, N failed`
+    Tools(tools::Args),
+    /// Kill processes at random moments of random upgrades
+    Soak(soak::Args),
+    /// Time from `drey up` to RUNNING beside that of Flink's scripts
+    BenchLocal(bench::LocalArgs),
+    /// Size of the binary, and its memory with one job
+    BenchSize(bench::SizeArgs),
+    /// Check the output of a ledger job
+    Ledger {
+        /// The directory that the job writes to
+        directory: PathBuf,
+    },
+    /// Write the generated files below a directory, or with `--check` name those that differ
+    Generated(generated::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Line::parse().part {
+        Part::Scenarios(args) => scenarios::run(&args),
+        Part::Tools(args) => tools::run(&args),
+        Part::Soak(args) => soak::run(&args),
+        Part::BenchLocal(args) => bench::local(&args),
+        Part::BenchSize(args) => bench::size(&args),
+        Part::Ledger { directory } => ledger_job::print(&directory),
+        Part::Generated(args) => generated::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

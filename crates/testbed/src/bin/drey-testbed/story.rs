@@ -1,0 +1,108 @@
+//! One ledger job through a series of changes. After each: the deployment is STABLE, the ledger goes on,
+//! and nothing is missing, repeated or misplaced.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use crate::laptop::Laptop;
+use crate::ledger_job::{LedgerJob, NAME, must_be_whole};
+
+/// How long a change may take until it is stable; a cold start with a busy machine is the longest.
+pub(crate) const STABLE_TIMEOUT: Duration = Duration::from_secs(240);
+/// How long the ledger may take to go on.
+const GROWTH_TIMEOUT: Duration = Duration::from_secs(120);
+/// How many further numbers show that it goes on.
+const GROWTH: u64 = 200;
+
+/// The job and its laptop mode.
+pub(crate) struct Story {
+    /// Laptop mode.
+    pub(crate) laptop: Laptop,
+    /// The job as it was applied last.
+    pub(crate) job: LedgerJob,
+    passed: u64,
+    failed: u64,
+}
+
+impl Story {
+    /// A story that begins.
+    pub(crate) fn new(laptop: Laptop, job: LedgerJob) -> Self {
+        Self { laptop, job, passed: 0, failed: 0 }
+    }
+
+    /// How many steps passed and failed.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        (self.passed, self.failed)
+    }
+
+    /// Runs one step. After a failed one the story cannot go on, and the rest counts as failed.
+    pub(crate) fn step(&mut self, name: &str, act: impl FnOnce(&mut Self) -> Result<()>) {
+        if self.failed > 0 {
+            self.failed += 1;
+            println!("not run   {name}");
+            return;
+        }
+        let began = Instant::now();
+        let outcome = act(self);
+        let seconds = began.elapsed().as_secs_f64();
+        match outcome {
+            Ok(()) => {
+                self.passed += 1;
+                println!("ok        {name} ({seconds:.1} s)");
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!("FAILED    {name} ({seconds:.1} s): {error:#}");
+            }
+        }
+    }
+
+    /// Applies the job as it is now.
+    pub(crate) fn apply(&self) -> Result<()> {
+        self.laptop.apply(&self.job.manifest())
+    }
+
+    /// Waits until the newest spec is stable and the ledger goes on, whole.
+    pub(crate) fn settled(&mut self) -> Result<()> {
+        self.laptop.wait(NAME, "stable", STABLE_TIMEOUT)?;
+        self.grows()
+    }
+
+    /// Waits until the ledger has gone on, whole.
+    pub(crate) fn grows(&mut self) -> Result<()> {
+        let before = self.job.report()?.complete_to;
+        let job = self.job.clone();
+        let report = self.laptop.wait_for("the ledger to go on", GROWTH_TIMEOUT, |_| {
+            let report = job.report()?;
+            Ok((report.complete_to >= before + GROWTH).then_some(report))
+        })?;
+        must_be_whole(&report)
+    }
+
+    /// The deployment as the API has it.
+    pub(crate) fn resource(&self) -> Result<Value> {
+        self.laptop.resource(NAME)
+    }
+
+    /// A text of the resource, by JSON pointer.
+    pub(crate) fn text(&self, pointer: &str) -> Result<Option<String>> {
+        Ok(self.resource()?.pointer(pointer).and_then(Value::as_str).map(str::to_owned))
+    }
+
+    /// What the present run was restored from.
+    pub(crate) fn restored_from(&self) -> Result<Option<String>> {
+        self.text("/status/run/restoredFrom")
+    }
+
+    /// Fails unless `drey describe` names what the present run was restored from, and it begins so.
+    pub(crate) fn must_be_restored_from(&self, beginning: &str) -> Result<String> {
+        let source = self.restored_from()?.context("it started empty")?;
+        ensure!(source.contains(beginning), "restored from `{source}`, expected `{beginning}`");
+        let described = self.laptop.run(&["describe", NAME])?;
+        let named = source != "last-state" && described.contains(&source);
+        ensure!(named || source == "last-state", "`drey describe` does not name `{source}`");
+        Ok(source)
+    }
+}

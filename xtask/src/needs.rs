@@ -1,0 +1,91 @@
+//! What tests and demonstrations need on a machine: programs, Flink distributions, the example jar. Each
+//! is looked for first, then got; what cannot be got is named with the command that would get it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{command, is_installed, output, run};
+
+/// Flink versions of the real-Flink tests: exact versions of the Python packages, minor version first.
+pub(crate) const FLINK: &[(&str, &str)] = &[("1.20", "1.20.3"), ("2.1", "2.1.3")];
+
+/// Directory that keeps what was fetched between runs.
+pub(crate) fn cache() -> PathBuf {
+    if let Some(cache) = std::env::var_os("DREY_CACHE").filter(|cache| !cache.is_empty()) {
+        return PathBuf::from(cache);
+    }
+    let xdg = std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()).map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| ".".into()));
+    xdg.unwrap_or_else(|| home().join(".cache")).join("drey")
+}
+
+/// Installs the programs of these Debian packages where they are missing.
+pub(crate) fn programs(needed: &[(&str, &str)]) -> Result<()> {
+    let missing: Vec<&str> =
+        needed.iter().filter(|(program, _)| !is_installed(program)).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let is_root = output(command("id", &["-u"]))?.trim() == "0";
+    let line = format!("apt-get install --yes --no-install-recommends {}", missing.join(" "));
+    if !is_root || !is_installed("apt-get") {
+        bail!("missing on this machine: {}; install them: `sudo {line}`", missing.join(", "));
+    }
+    let mut update = command("apt-get", &["update", "--quiet"]);
+    update.env("DEBIAN_FRONTEND", "noninteractive");
+    run(update)?;
+    let mut install = command("apt-get", &["install", "--yes", "--quiet", "--no-install-recommends"]);
+    install.args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
+    run(install)
+}
+
+/// What running Flink takes: a JDK, and `pip` to fetch distributions.
+pub(crate) fn flink_programs() -> Result<()> {
+    programs(&[("javac", "default-jdk-headless"), ("python3", "python3"), ("pip3", "python3-pip")])
+}
+
+/// `FLINK_HOME` of an exact version, fetched into the cache when it is not there.
+pub(crate) fn flink_home(version: &str) -> Result<PathBuf> {
+    let home = cache().join("flink").join(version);
+    if home.join("bin/flink").is_file() {
+        return Ok(home);
+    }
+    let parent = home.parent().context("the cache has a parent")?;
+    std::fs::create_dir_all(parent)?;
+    let staging = parent.join(format!(".{version}.{}", std::process::id()));
+    let mut install = command("python3", &["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
+    install.arg(&staging).arg(format!("apache-flink-libraries=={version}"));
+    let outcome = run(install).and_then(|()| adopt(&staging.join("pyflink"), &home));
+    // What is left of the package is of no use, whatever came of it.
+    let _absent = std::fs::remove_dir_all(&staging);
+    outcome.with_context(|| format!("Flink {version} cannot be fetched"))?;
+    Ok(home)
+}
+
+fn adopt(unpacked: &Path, home: &Path) -> Result<()> {
+    let scripts = std::fs::read_dir(unpacked.join("bin")).context("the package holds no `bin`")?;
+    for script in scripts {
+        let path = script?.path();
+        let mut executable = command("chmod", &["+x"]);
+        executable.arg(&path);
+        output(executable)?;
+    }
+    std::fs::rename(unpacked, home).with_context(|| format!("cannot move to {}", home.display()))
+}
+
+/// Every Flink of the tests, fetched.
+pub(crate) fn all_flinks() -> Result<()> {
+    FLINK.iter().try_for_each(|(_, exact)| flink_home(exact).map(drop))
+}
+
+/// The jar of the example jobs, compiled now. It lies where the YAMLs of the examples look for it.
+pub(crate) fn example_jar() -> Result<PathBuf> {
+    let (_, oldest) = FLINK.first().context("there is a Flink to compile against")?;
+    let flink_home = flink_home(oldest)?;
+    let jar = crate::shell::root().join("examples/jobs/examples.jar");
+    let mut build = command("sh", &["examples/jobs/build.sh"]);
+    build.arg(flink_home).arg(&jar);
+    run(build)?;
+    Ok(jar)
+}

@@ -1,0 +1,68 @@
+//! Running other programs, visibly.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest.parent().expect("xtask is a directory of the workspace").to_owned()
+}
+
+/// A command that runs in the root of the repository, with nothing to read.
+pub(crate) fn command<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Command {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(root()).stdin(Stdio::null());
+    command
+}
+
+/// The same `cargo` that runs us.
+pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
+    command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments)
+}
+
+/// Shows a command, runs it, and fails when it does.
+pub(crate) fn run(mut command: Command) -> Result<()> {
+    eprintln!("$ {}", shown(&command));
+    let status = command.status().with_context(|| format!("`{}` cannot be started", shown(&command)))?;
+    if !status.success() {
+        bail!("`{}` ended with {status}", shown(&command));
+    }
+    Ok(())
+}
+
+/// Standard output of a command that must succeed.
+pub(crate) fn output(mut command: Command) -> Result<String> {
+    let output = command.output().with_context(|| format!("`{}` cannot be started", shown(&command)))?;
+    if !output.status.success() {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        bail!("`{}` ended with {}: {}", shown(&command), output.status, errors.trim());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether a program is on the path.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|directory| directory.join(program).is_file())
+}
+
+/// The command as a person would type it.
+pub(crate) fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
+}
+
+/// The binary `drey` of a profile, built now.
+pub(crate) fn build_drey(profile: &str) -> Result<PathBuf> {
+    run(cargo(&["build", "--package", "drey", "--profile", profile]))?;
+    let metadata = output(cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: serde_json::Value = serde_json::from_str(&metadata).context("cargo metadata is JSON")?;
+    let target =
+        metadata["target_directory"].as_str().context("cargo metadata names the target directory")?;
+    let directory = if profile == "dev" { "debug" } else { profile };
+    Ok(Path::new(target).join(directory).join("drey"))
+}

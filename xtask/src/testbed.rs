@@ -1,0 +1,51 @@
+//! The program `drey-testbed`, built when it is needed: it knows drey's crates, and so takes longer to
+//! build than this one.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::needs;
+use crate::shell::{build_drey, cargo, run};
+use crate::test::{Counts, counted};
+
+/// `drey-testbed` with these arguments, in a cargo profile.
+pub(crate) fn testbed(profile: &str, arguments: &[&str]) -> Command {
+    let mut command = cargo(&["run", "--quiet", "--locked", "--profile", profile]);
+    command.args(["--package", "drey-testbed", "--bin", "drey-testbed", "--"]).args(arguments);
+    command
+}
+
+/// Writes the generated files.
+pub(crate) fn generate() -> Result<()> {
+    run(testbed("dev", &["generated"]))
+}
+
+/// Fails when a generated file differs.
+pub(crate) fn check_generated() -> Result<()> {
+    run(testbed("dev", &["generated", "--check"]))
+}
+
+/// `drey-testbed` with the binary and the example jar.
+pub(crate) fn over(profile: &str, part: &str, drey: &Path, jar: &Path) -> Command {
+    let mut command = testbed(profile, &[part, "--drey"]);
+    command.arg(drey).arg("--jar").arg(jar);
+    command
+}
+
+/// The scenarios on every Flink of the tests, and the real kubectl.
+pub(crate) fn end_to_end(counts: &mut Counts) -> Result<()> {
+    let drey = build_drey("dev")?;
+    let jar = needs::example_jar()?;
+    counted(over("dev", "tools", &drey, &jar), counts)?;
+    for (position, (minor, _)) in needs::FLINK.iter().enumerate() {
+        let mut scenarios = over("dev", "scenarios", &drey, &jar);
+        scenarios.args(["--flink", minor]);
+        if let Some((newer, _)) = needs::FLINK.get(position + 1) {
+            scenarios.args(["--then", newer]);
+        }
+        counted(scenarios, counts)?;
+    }
+    Ok(())
+}
