@@ -1,0 +1,385 @@
+//! One schedule: a seed, a world, an operator, a while of trouble, then calm. In the calm the world has to come to
+//! what the last spec asks for, and to stay there without a write.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use drey_api::kinds::{FlinkJobState, JobState, LifecycleState, UpgradeMode};
+use drey_core::WaitingFor;
+use drey_core::render::lifecycle;
+
+use crate::chance::{Chance, Kind};
+use crate::flink::Flaw;
+use crate::ghost::Violation;
+use crate::operator::{Mishap, Operator, Stepped, as_core};
+use crate::planted::Planted;
+use crate::user::{self, Edit};
+use crate::world::{Setup, Spec, World};
+
+/// Steps of an operator while trouble lasts.
+const TROUBLED_STEPS: u64 = 40;
+/// Rounds in the calm within which the world has to come to rest.
+const CALM_ROUNDS: u64 = 400;
+/// Rounds at rest in which nothing may be written.
+const SILENT_ROUNDS: u64 = 12;
+
+/// What came of a schedule.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The first broken invariant.
+    pub violation: Option<Violation>,
+    /// Everything that went wrong or was edited, by number.
+    pub injected: Vec<u64>,
+    /// What happened, when it was asked for.
+    pub story: Vec<String>,
+    /// Effects of the operator.
+    pub effects: u64,
+}
+
+/// How a schedule is run.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The seed.
+    pub seed: u64,
+    /// Troubles that are switched off.
+    pub muted: BTreeSet<u64>,
+    /// Tell the story.
+    pub tell: bool,
+    /// A bug to plant.
+    pub planted: Planted,
+}
+
+/// Runs a schedule drawn from a seed.
+pub fn run(plan: &Plan) -> Outcome {
+    let mut chance = Chance::muted(plan.seed, plan.muted.clone());
+    let setup = draw_setup(&mut chance);
+    let mode = match chance.below(Kind::Setup, 3) {
+        0 => UpgradeMode::Stateless,
+        1 => UpgradeMode::LastState,
+        _ => UpgradeMode::Savepoint,
+    };
+    let mode = if mode == UpgradeMode::LastState && !setup.high_availability {
+        UpgradeMode::Savepoint
+    } else {
+        mode
+    };
+    let mut world = World::new(chance, setup);
+    world.story = plan.tell.then(Vec::new);
+    let first = user::first_spec(mode, world.setup.high_availability);
+    let first = user::vary_options(&mut world, &first);
+    world.create_resource(first);
+    let mut operator = Operator::new(1, plan.planted);
+    trouble(&mut world, &mut operator);
+    calm(&mut world, &mut operator);
+    finish(world, &operator)
+}
+
+/// Runs one edit on a running job, with scripted mishaps at numbered effects.
+pub fn run_scripted(base: &Base, script: &[(u64, Mishap)], tell: bool) -> Outcome {
+    let mut chance = Chance::new(base.seed());
+    chance.calm = true;
+    let setup = Setup {
+        high_availability: base.high_availability,
+        storage_readable: true,
+        background_deletion: base.high_availability,
+        fault_permille: 0,
+        user_permille: 0,
+        bustle: 1,
+        savepoint_failure_percent: 0,
+        bounded: false,
+    };
+    let mut world = World::new(chance, setup);
+    world.story = tell.then(Vec::new);
+    world.create_resource(user::first_spec(base.mode, base.high_availability));
+    let mut operator = Operator::new(1, Planted::default());
+    operator.script = script.to_vec();
+    if base.from_running {
+        settle(&mut world, &mut operator);
+    } else {
+        round(&mut world, &mut operator);
+    }
+    world.edit(base.edit);
+    if base.edit == Edit::Suspend {
+        settle(&mut world, &mut operator);
+        world.edit(Edit::Resume);
+    }
+    calm(&mut world, &mut operator);
+    finish(world, &operator)
+}
+
+/// A base scenario of the exhaustive search.
+#[derive(Clone, Copy, Debug)]
+pub struct Base {
+    /// Upgrade mode of the first spec.
+    pub mode: UpgradeMode,
+    /// Whether high availability is on.
+    pub high_availability: bool,
+    /// The edit.
+    pub edit: Edit,
+    /// The edit comes when the job runs, or while it is first deployed.
+    pub from_running: bool,
+}
+
+impl Base {
+    /// Every base scenario.
+    pub fn all() -> Vec<Base> {
+        let mut all = Vec::new();
+        for mode in [UpgradeMode::Stateless, UpgradeMode::LastState, UpgradeMode::Savepoint] {
+            for high_availability in [true, false] {
+                if mode == UpgradeMode::LastState && !high_availability {
+                    continue;
+                }
+                for edit in Edit::BASE {
+                    for from_running in [true, false] {
+                        all.push(Base { mode, high_availability, edit: *edit, from_running });
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    fn seed(&self) -> u64 {
+        17
+    }
+}
+
+fn draw_setup(chance: &mut Chance) -> Setup {
+    // A third of the schedules is without faults: the worst bugs need none.
+    let fault_permille = match chance.below(Kind::Setup, 3) {
+        0 => 0,
+        1 => 40,
+        _ => 120,
+    };
+    Setup {
+        high_availability: chance.below(Kind::Setup, 5) != 0,
+        storage_readable: chance.below(Kind::Setup, 4) != 0,
+        background_deletion: chance.below(Kind::Setup, 2) == 0,
+        fault_permille,
+        user_permille: 60 + 60 * chance.below(Kind::Setup, 3),
+        bustle: 1 + chance.below(Kind::Setup, 4),
+        savepoint_failure_percent: 10 * chance.below(Kind::Setup, 3),
+        bounded: chance.below(Kind::Setup, 6) == 0,
+    }
+}
+
+fn trouble(world: &mut World, operator: &mut Operator) {
+    for _ in 0..TROUBLED_STEPS {
+        if world.ghost.violation.is_some() {
+            return;
+        }
+        pass_time(world);
+        let bustle = world.chance.below(Kind::World, world.setup.bustle + 1);
+        world.move_on(bustle);
+        if world.chance.trouble(Kind::User, world.setup.user_permille) {
+            let menu = Edit::MENU;
+            let index = usize::try_from(world.chance.below(Kind::World, menu.len() as u64)).unwrap_or(0);
+            world.edit(menu[index]);
+        }
+        operator.step(world);
+        if world.chance.trouble(Kind::Fault, world.setup.fault_permille / 3) {
+            hand_over(world, operator);
+        }
+    }
+}
+
+/// Another process takes over; the old one is gone, or comes back and finds itself deposed.
+fn hand_over(world: &mut World, operator: &mut Operator) {
+    let deposed = operator.clone();
+    *operator = Operator::new(operator.epoch + 1, operator.planted);
+    world.tell(|_| "another operator process takes over".to_owned());
+    operator.step(world);
+    let mut zombie = deposed;
+    zombie.step(world);
+}
+
+fn pass_time(world: &mut World) {
+    let step_ms = match world.chance.below(Kind::Time, 20) {
+        0 => 30_000,
+        1..4 => 5_000,
+        _ => 700,
+    };
+    world.now_ms += step_ms;
+    if world.chance.trouble(Kind::Fault, world.setup.fault_permille / 20) {
+        // The clock jumps.
+        world.now_ms += if world.chance.percent(Kind::Time, 50) { 3_600_000 } else { -3_600_000 };
+    }
+}
+
+fn round(world: &mut World, operator: &mut Operator) -> Stepped {
+    world.move_on(3);
+    operator.step(world)
+}
+
+/// Until the job runs and the operator is at rest.
+fn settle(world: &mut World, operator: &mut Operator) {
+    for _ in 0..CALM_ROUNDS {
+        if world.ghost.violation.is_some() || is_at_rest(world) {
+            return;
+        }
+        world.now_ms += 2_000;
+        round(world, operator);
+    }
+}
+
+/// Faults and edits have ended: L1, L2, L3, L6.
+fn calm(world: &mut World, operator: &mut Operator) {
+    world.chance.calm = true;
+    world.setup.savepoint_failure_percent = 0;
+    world.setup.bounded = false;
+    let mut quiet = 0;
+    for number in 0..CALM_ROUNDS {
+        if world.ghost.violation.is_some() {
+            return;
+        }
+        // Time passes faster and faster, so that back-off and time-outs end.
+        world.now_ms += 2_000 + 400 * i64::try_from(number).unwrap_or(0);
+        let before = activity(world);
+        world.move_on(6);
+        operator.step(world);
+        quiet = if activity(world) == before { quiet + 1 } else { 0 };
+        let silent = quiet >= SILENT_ROUNDS || (number > 200 && takes_savepoints_by_itself(world));
+        if silent && converged(world).is_ok() {
+            return;
+        }
+    }
+    if let Err(why) = converged(world) {
+        world.violate("L1", why);
+    } else if quiet < SILENT_ROUNDS {
+        world.violate("L6", "the operator goes on writing at rest");
+    }
+}
+
+/// A schedule of savepoints writes for ever, and rightly.
+fn takes_savepoints_by_itself(world: &World) -> bool {
+    match world.resource.as_ref().map(|resource| &resource.spec) {
+        Some(Spec::Valid(desired)) => desired.options.periodic_savepoint.is_some(),
+        Some(Spec::Invalid(_)) | None => false,
+    }
+}
+
+/// Status writes, events and actions so far.
+fn activity(world: &World) -> (u64, u64, u64) {
+    (world.ghost.writes, world.ghost.events, world.ghost.actions)
+}
+
+fn is_at_rest(world: &World) -> bool {
+    world.resource.is_none() || converged(world).is_ok()
+}
+
+/// Whether the world is what the last spec asks for, or something else that is explained and right.
+fn converged(world: &World) -> Result<(), String> {
+    let Some(resource) = &world.resource else {
+        return if world.job_managers.is_empty() && world.cluster.is_none() {
+            Ok(())
+        } else {
+            Err("the resource is gone and its cluster is not".to_owned())
+        };
+    };
+    let journal = &resource.status;
+    let waiting = journal.waiting.as_ref().map(|waiting| &*waiting.reason);
+    if let Some(waiting) = waiting
+        && explained(world, waiting)
+    {
+        return Ok(());
+    }
+    if resource.deleting {
+        return Err(format!("the deletion does not end: {waiting:?}"));
+    }
+    let Spec::Valid(desired) = &resource.spec else {
+        return match waiting {
+            Some(reason) if reason == WaitingFor::InvalidSpec.as_str() => Ok(()),
+            _ => Err(format!("an invalid spec is not explained: {waiting:?}")),
+        };
+    };
+    let state = lifecycle(&as_core(resource), journal);
+    let wants = desired.spec.job.as_ref().map_or(JobState::Running, |job| job.state);
+    match wants {
+        JobState::Suspended => converged_suspended(world, state),
+        JobState::Running => converged_running(world, state, desired),
+    }
+}
+
+fn converged_suspended(world: &World, state: LifecycleState) -> Result<(), String> {
+    let never = world.resource.as_ref().is_some_and(|resource| resource.status.reconciled.is_none());
+    if !world.job_managers.is_empty() {
+        return Err("a JobManager runs although the job is suspended".to_owned());
+    }
+    match state {
+        LifecycleState::Suspended => Ok(()),
+        LifecycleState::Created if never => Ok(()),
+        other => Err(format!("suspended, and the status says {}", other.as_str())),
+    }
+}
+
+fn converged_running(
+    world: &World,
+    state: LifecycleState,
+    desired: &Arc<drey_api::desired::Desired>,
+) -> Result<(), String> {
+    let Some(resource) = &world.resource else { return Ok(()) };
+    let ended = resource.status.end().map(|end| end.state);
+    let flaw = crate::effects::flaw(desired);
+    match (state, ended) {
+        (_, Some(FlinkJobState::Finished)) => return Ok(()),
+        (LifecycleState::Failed, Some(FlinkJobState::Failed)) if !desired.options.restart_failed => {
+            return Ok(());
+        }
+        (LifecycleState::RolledBack, _) if flaw != Flaw::None => return running(world, None),
+        _ if flaw != Flaw::None => return Ok(()),
+        (LifecycleState::Stable, None) => {}
+        (other, ended) => {
+            let waiting = &resource.status.waiting;
+            return Err(format!("the status says {} (ended {ended:?}, waiting {waiting:?})", other.as_str()));
+        }
+    }
+    running(world, Some(desired))
+}
+
+fn running(world: &World, desired: Option<&Arc<drey_api::desired::Desired>>) -> Result<(), String> {
+    let [manager] = world.job_managers.as_slice() else {
+        return Err(format!("{} JobManagers run", world.job_managers.len()));
+    };
+    if manager.state() != Some(FlinkJobState::Running) {
+        return Err(format!("the job is {:?}", manager.state()));
+    }
+    if desired.is_some_and(|desired| desired.flink_version != manager.version) {
+        return Err("another Flink version runs".to_owned());
+    }
+    let Some(resource) = &world.resource else { return Ok(()) };
+    if resource.status.observed_generation != Some(resource.generation) {
+        return Err("the last edit was not observed".to_owned());
+    }
+    Ok(())
+}
+
+/// Waiting that is the right end of a schedule: what is missing cannot be had, and the status says so.
+fn explained(world: &World, waiting: &str) -> bool {
+    let unreadable = !world.setup.storage_readable;
+    let no_store = !world.setup.high_availability;
+    if waiting == WaitingFor::ManualRestoreRequired.as_str() {
+        // L3: only when no snapshot that is the newest can be reached.
+        return unreadable || no_store || world.ghost.excused || world.newest_order().is_none();
+    }
+    if waiting == WaitingFor::RestoreSourceNotKnown.as_str()
+        || waiting == WaitingFor::StorageNotKnown.as_str()
+    {
+        return unreadable;
+    }
+    let flawed = match world.resource.as_ref().map(|resource| &resource.spec) {
+        Some(Spec::Valid(desired)) => crate::effects::flaw(desired) != Flaw::None,
+        _ => false,
+    };
+    let runs_flawed = world.job_managers.iter().any(|manager| manager.flaw != Flaw::None);
+    (waiting == WaitingFor::JobNotRunning.as_str() || waiting == WaitingFor::JobManagerFailing.as_str())
+        && (flawed || runs_flawed || no_store)
+}
+
+fn finish(world: World, operator: &Operator) -> Outcome {
+    Outcome {
+        violation: world.ghost.violation,
+        injected: world.chance.injected().to_vec(),
+        story: world.story.unwrap_or_default(),
+        effects: operator.effects,
+    }
+}

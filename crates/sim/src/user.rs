@@ -1,0 +1,314 @@
+//! The user: writes specs, edits them at the worst moments, deletes, creates again, and meddles with objects that are
+//! not his to touch.
+
+use std::sync::Arc;
+
+use drey_api::desired::{Desired, Invalid, Problem};
+use drey_api::kinds::{DeploymentMode, FlinkDeploymentSpec, FlinkVersion, JobSpec, JobState, UpgradeMode};
+use drey_api::options::Options;
+use drey_api::schedule::Schedule;
+
+use crate::chance::Kind;
+use crate::motion::FOREIGN;
+use crate::world::{Spec, World};
+
+/// What a user can do to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Edit {
+    /// Another parallelism.
+    Parallelism,
+    /// Other arguments.
+    Arguments,
+    /// Another upgrade mode, together with other arguments.
+    UpgradeMode(UpgradeMode),
+    /// `job.state: suspended`.
+    Suspend,
+    /// `job.state: running`.
+    Resume,
+    /// Another Flink version.
+    Version,
+    /// Another `restartNonce`.
+    Restart,
+    /// Another `savepointTriggerNonce`.
+    TriggerSavepoint,
+    /// Another `checkpointTriggerNonce`.
+    TriggerCheckpoint,
+    /// `savepointRedeployNonce` with the path of a savepoint.
+    Redeploy,
+    /// A spec that validation refuses.
+    Break,
+    /// An image that cannot be pulled.
+    BadImage,
+    /// A main class that throws.
+    BadMain,
+    /// A spec without the flaws of the last edits.
+    Mend,
+    /// Only metadata: a new resourceVersion.
+    Touch,
+    /// Delete.
+    Delete,
+    /// Delete, and create again under the same name.
+    Recreate,
+    /// Delete the JobManager Deployment by hand.
+    DeleteCluster,
+    /// Wipe the status.
+    WipeStatus,
+}
+
+impl Edit {
+    /// The edits of the swarm, the more frequent ones several times.
+    pub const MENU: &[Edit] = &[
+        Edit::Parallelism,
+        Edit::Parallelism,
+        Edit::Arguments,
+        Edit::Arguments,
+        Edit::UpgradeMode(UpgradeMode::Savepoint),
+        Edit::UpgradeMode(UpgradeMode::LastState),
+        Edit::UpgradeMode(UpgradeMode::Stateless),
+        Edit::Suspend,
+        Edit::Resume,
+        Edit::Resume,
+        Edit::Version,
+        Edit::Restart,
+        Edit::TriggerSavepoint,
+        Edit::TriggerCheckpoint,
+        Edit::Redeploy,
+        Edit::Break,
+        Edit::BadImage,
+        Edit::BadMain,
+        Edit::Mend,
+        Edit::Mend,
+        Edit::Touch,
+        Edit::Delete,
+        Edit::Recreate,
+        Edit::DeleteCluster,
+        Edit::WipeStatus,
+    ];
+
+    /// The edits of the exhaustive search: those that change what runs.
+    pub const BASE: &[Edit] = &[
+        Edit::Parallelism,
+        Edit::UpgradeMode(UpgradeMode::Savepoint),
+        Edit::UpgradeMode(UpgradeMode::LastState),
+        Edit::UpgradeMode(UpgradeMode::Stateless),
+        Edit::Suspend,
+        Edit::Version,
+        Edit::Restart,
+        Edit::TriggerSavepoint,
+        Edit::TriggerCheckpoint,
+        Edit::Redeploy,
+        Edit::BadImage,
+        Edit::BadMain,
+        Edit::Delete,
+        Edit::Recreate,
+        Edit::DeleteCluster,
+    ];
+}
+
+/// The first spec of a resource.
+pub fn first_spec(mode: UpgradeMode, high_availability: bool) -> Arc<Desired> {
+    let options = Options {
+        high_availability,
+        savepoint_directory: Some("sp".to_owned()),
+        checkpoint_directory: Some("ck".to_owned()),
+        checkpoint_interval_ms: Some(10_000),
+        readiness_timeout_ms: 60_000,
+        ..Options::default()
+    };
+    let job = JobSpec { parallelism: 1, upgrade_mode: mode, state: JobState::Running, ..JobSpec::default() };
+    let spec = FlinkDeploymentSpec {
+        job: Some(job),
+        flink_version: Some(FlinkVersion::V1_20),
+        ..FlinkDeploymentSpec::default()
+    };
+    desired(spec, options)
+}
+
+/// A parsed spec, without going through the parser: the simulator's specs are valid by construction.
+fn desired(spec: FlinkDeploymentSpec, options: Options) -> Arc<Desired> {
+    Arc::new(Desired {
+        flink_version: spec.flink_version.unwrap_or(FlinkVersion::V1_20),
+        spec: Arc::new(spec),
+        mode: DeploymentMode::Native,
+        options,
+        configuration: Arc::default(),
+        job_manager_memory_bytes: 1 << 30,
+        task_manager_memory_bytes: 1 << 30,
+        parallelism: 1,
+        slots: 1,
+        task_manager_replicas: 1,
+    })
+}
+
+/// Draws the options that vary from schedule to schedule.
+pub fn vary_options(world: &mut World, first: &Arc<Desired>) -> Arc<Desired> {
+    let mut options = first.options.clone();
+    let mut one_in = |count| world.chance.below(Kind::Setup, count) == 0;
+    options.rollback_enabled = one_in(3);
+    options.restart_failed = one_in(2);
+    options.last_state_fallback = !one_in(4);
+    options.last_state_job_cancel = one_in(4);
+    options.savepoint_on_deletion = one_in(4);
+    options.savepoint_history_max_count = if one_in(2) { 1 } else { 10 };
+    if one_in(5) {
+        options.periodic_savepoint = Some(Schedule::Every { interval_ms: 20_000 });
+    }
+    options.shutdown_ttl_ms = if one_in(3) { 30_000 } else { 86_400_000 };
+    desired((*first.spec).clone(), options)
+}
+
+impl World {
+    /// Lets the user do one thing.
+    pub fn edit(&mut self, edit: Edit) {
+        if self.resource.is_none() {
+            return;
+        }
+        self.tell(|_| format!("user: {edit:?}"));
+        match edit {
+            Edit::Touch => self.touch(),
+            Edit::Delete => self.delete(),
+            Edit::Recreate => self.recreate(),
+            Edit::DeleteCluster => self.delete_cluster_by_hand(),
+            Edit::WipeStatus => self.wipe_status(),
+            Edit::Break => self.write_invalid("Job parallelism must be larger than 0"),
+            _ => self.edit_spec(edit),
+        }
+    }
+
+    fn edit_spec(&mut self, edit: Edit) {
+        let Some(last) = self.last_valid() else { return };
+        let mut spec = (*last.spec).clone();
+        let mut version = spec.flink_version;
+        let savepoint = self.some_savepoint();
+        let nonce = self.resource.as_ref().map_or(1, |resource| resource.generation + 1);
+        let Some(job) = &mut spec.job else { return };
+        match edit {
+            Edit::Parallelism => job.parallelism += 1,
+            Edit::Arguments => job.args = vec![format!("{nonce}")],
+            Edit::UpgradeMode(mode) => {
+                if mode == UpgradeMode::LastState
+                    && !last.options.high_availability
+                    && !last.options.last_state_job_cancel
+                {
+                    return;
+                }
+                job.upgrade_mode = mode;
+                job.args = vec![format!("{nonce}")];
+            }
+            Edit::Suspend => job.state = JobState::Suspended,
+            Edit::Resume => job.state = JobState::Running,
+            Edit::Version => {
+                version = match version {
+                    Some(FlinkVersion::V1_20) => Some(FlinkVersion::V2_0),
+                    _ => Some(FlinkVersion::V1_20),
+                };
+            }
+            Edit::Restart => spec.restart_nonce = Some(nonce),
+            Edit::TriggerSavepoint => job.savepoint_trigger_nonce = Some(nonce),
+            Edit::TriggerCheckpoint => job.checkpoint_trigger_nonce = Some(nonce),
+            Edit::Redeploy => {
+                let Some(path) = savepoint else { return };
+                job.savepoint_redeploy_nonce = Some(nonce);
+                job.initial_savepoint_path = Some(path);
+            }
+            Edit::BadImage => spec.image = Some("broken".to_owned()),
+            Edit::BadMain => job.entry_class = Some("broken".to_owned()),
+            Edit::Mend => {
+                spec.image = None;
+                job.entry_class = None;
+            }
+            Edit::Break
+            | Edit::Touch
+            | Edit::Delete
+            | Edit::Recreate
+            | Edit::DeleteCluster
+            | Edit::WipeStatus => return,
+        }
+        spec.flink_version = version;
+        if self.refuses_version(version) {
+            self.write_invalid("Changing flinkVersion after last-state suspend is not allowed.");
+            return;
+        }
+        self.write_spec(Spec::Valid(desired(spec, last.options.clone())));
+    }
+
+    /// Validation rule 3: no other Flink version while suspended by last-state.
+    fn refuses_version(&self, version: Option<FlinkVersion>) -> bool {
+        let Some(resource) = &self.resource else { return false };
+        resource.status.reconciled.as_ref().is_some_and(|reconciled| {
+            reconciled.job_state == JobState::Suspended
+                && reconciled.upgrade_mode == UpgradeMode::LastState
+                && Some(reconciled.desired.flink_version) != version
+        })
+    }
+
+    fn last_valid(&self) -> Option<Arc<Desired>> {
+        let resource = self.resource.as_ref()?;
+        match &resource.spec {
+            Spec::Valid(desired) => Some(desired.clone()),
+            Spec::Invalid(_) => {
+                resource.status.reconciled.as_ref().map(|reconciled| reconciled.desired.clone())
+            }
+        }
+    }
+
+    fn some_savepoint(&self) -> Option<String> {
+        self.snapshots
+            .iter()
+            .rev()
+            .find(|snapshot| snapshot.savepoint && snapshot.complete && !snapshot.disposed)
+            .map(|snapshot| snapshot.path.to_string())
+    }
+
+    fn write_invalid(&mut self, message: &str) {
+        let problem = Problem { field: "spec".to_owned(), message: message.to_owned(), hint: None };
+        self.write_spec(Spec::Invalid(Arc::new(Invalid { errors: vec![problem] })));
+    }
+
+    fn touch(&mut self) {
+        let version = self.next_version();
+        if let Some(resource) = &mut self.resource {
+            resource.version = version;
+        }
+    }
+
+    fn delete(&mut self) {
+        let version = self.next_version();
+        let Some(resource) = &mut self.resource else { return };
+        resource.deleting = true;
+        resource.version = version;
+        if !resource.finalizer {
+            self.resource = None;
+        }
+    }
+
+    /// The finalizer is forced off, and a resource of the same name is made at once.
+    fn recreate(&mut self) {
+        let Some(last) = self.last_valid() else { return };
+        self.resource = None;
+        self.create_resource(last);
+    }
+
+    fn delete_cluster_by_hand(&mut self) {
+        if let Some(cluster) = self.cluster.as_mut().filter(|cluster| &*cluster.owner != FOREIGN) {
+            cluster.terminating = true;
+        }
+    }
+
+    /// `kubectl replace --subresource=status` with an empty one. Only where high availability or a running cluster
+    /// still tells what there was; otherwise nobody could know.
+    fn wipe_status(&mut self) {
+        let at_rest = self.resource.as_ref().is_some_and(|resource| resource.status.intent.is_none());
+        let running = self.cluster.as_ref().is_some_and(|cluster| !cluster.terminating);
+        if !at_rest || !running || self.job_managers.iter().all(|manager| !manager.may_emit()) {
+            return;
+        }
+        let version = self.next_version();
+        let Some(resource) = &mut self.resource else { return };
+        let wiped = drey_core::Journal { epoch: resource.status.epoch, ..drey_core::Journal::default() };
+        resource.status = Arc::new(wiped);
+        resource.version = version;
+        self.ghost.ends.clear();
+        self.ghost.rollbacks.clear();
+    }
+}
