@@ -104,7 +104,7 @@ pub fn choose(evidence: &Evidence<'_>) -> Choice {
         Some(end) => match &end.last {
             Last::Snapshot(snapshot) => return Choice::Start(Restore::Path(snapshot.path.clone())),
             Last::Discarded => return Choice::Start(Restore::Empty),
-            Last::Nothing => return from_base(run, Unsure::EndNotRead),
+            Last::Nothing => return nothing_left(run, evidence),
             Last::NotRead => {}
         },
         None => {}
@@ -132,11 +132,20 @@ pub fn choose(evidence: &Evidence<'_>) -> Choice {
     }
 }
 
+/// Flink knew of no checkpoint after the end. Savepoints that it has forgotten are still there.
+fn nothing_left(run: &Run, evidence: &Evidence<'_>) -> Choice {
+    if !run.open_directories.is_empty() && evidence.of_open_requests.is_unknown() {
+        return Choice::Wait(Unsure::SavepointDirectory);
+    }
+    let savepoint = newest([run.newest_savepoint.as_ref(), evidence.of_open_requests.present()]);
+    best_or_base(run, savepoint)
+}
+
 /// The store has no checkpoint of this run: either none was ever completed, or Flink's clean-up after a terminal
 /// state, or a person, has removed them.
 fn without_store(run: &Run, by_path: Option<&StoredSnapshot>, evidence: &Evidence<'_>) -> Choice {
     if run.never_ran {
-        return from_base(run, Unsure::StoreGone);
+        return best_or_base(run, by_path);
     }
     let store_kept = evidence.high_availability.present().is_some_and(|data| data.job(&run.job_id).is_some());
     match (evidence.retained, evidence.job_result) {
@@ -160,16 +169,16 @@ fn is_newer(snapshot: &StoredSnapshot, id: u64, version_changed: bool) -> bool {
 fn best_or_base(run: &Run, by_path: Option<&StoredSnapshot>) -> Choice {
     match by_path {
         Some(snapshot) => Choice::Start(Restore::Path(snapshot.path.clone())),
-        None => from_base(run, Unsure::StoreGone),
+        None => from_base(run),
     }
 }
 
 /// The run completed nothing: the newest snapshot is the one it was started from.
-fn from_base(run: &Run, otherwise: Unsure) -> Choice {
+fn from_base(run: &Run) -> Choice {
     match &run.base {
         Base::Empty => Choice::Start(Restore::Empty),
         Base::Path(path) => Choice::Start(Restore::Path(path.clone())),
-        Base::Unrecorded => Choice::Manual(otherwise),
+        Base::Unrecorded => Choice::Manual(Unsure::StoreGone),
     }
 }
 

@@ -188,6 +188,8 @@ fn add_job_end(entries: &mut BTreeMap<String, String>, record: &ClusterRecord, l
         ("job-result-store.storage-path", file_uri(&results)),
         ("job-result-store.delete-on-commit", "false".to_owned()),
         ("execution.shutdown-on-application-finish", "false".to_owned()),
+        // The statistics of a job that has just ended must not be older than its end: they name its last snapshot.
+        ("rest.cache.checkpoint-statistics.timeout", "0 s".to_owned()),
     ] {
         entries.insert(key.to_owned(), value);
     }

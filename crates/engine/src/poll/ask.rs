@@ -148,7 +148,8 @@ fn checkpoints(read: Statistics, over: bool) -> Seen<Checkpoints> {
     let in_progress =
         |checkpoint: &&drey_flink::rest::Checkpoint| checkpoint.status == CheckpointStatus::InProgress;
     Seen::Present(Checkpoints {
-        newest: newest.and_then(|point| {
+        // One whose files Flink has deleted, as it does when a job is FINISHED, is nothing to start from.
+        newest: newest.filter(|point| !point.discarded).and_then(|point| {
             let path = Arc::from(point.path.location()?);
             Some(StoredSnapshot { path, checkpoint_id: Some(point.id) })
         }),
