@@ -95,8 +95,8 @@ fn with_log(failure: Failure, files: &Files) -> Failure {
 /// Tells the starter that the API answers, and leaves its session and its terminal.
 ///
 /// # Errors
-/// When the system refuses a session.
-pub(crate) fn tell_ready() -> Result<(), Failure> {
+/// When the system refuses a session, or the log cannot be opened.
+pub(crate) fn tell_ready(files: &Files) -> Result<(), Failure> {
     // A leader of a group cannot found a session, and need not: then it has one of its own.
     if rustix::process::getpid() != rustix::process::getpgrp() {
         rustix::process::setsid()
@@ -105,5 +105,14 @@ pub(crate) fn tell_ready() -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     writeln!(stdout, "{READY}")?;
     stdout.flush()?;
-    Ok(())
+    talk_to_log(files)
+}
+
+/// The starter reads no further, so what is said from now on goes to the log.
+fn talk_to_log(files: &Files) -> Result<(), Failure> {
+    let log = files.open_log()?;
+    let failed =
+        |error: rustix::io::Errno| Failure::new(Kind::Internal, format!("the log cannot be used: {error}"));
+    rustix::stdio::dup2_stdout(&log).map_err(failed)?;
+    rustix::stdio::dup2_stderr(&log).map_err(failed)
 }

@@ -77,7 +77,7 @@ async fn serve(
 ) -> Result<(), Failure> {
     let resumed = resume::resume(&stack.client).await?;
     if args.in_background {
-        detach::tell_ready()?;
+        detach::tell_ready(&stack.files)?;
     } else {
         introduce(stack, resumed)?;
         apply_documents(stack, documents, namespace).await?;
