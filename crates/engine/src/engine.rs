@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use drey_api::defaults::Defaults;
 use drey_core::observed::Rest;
-use drey_core::{Event, EventKind, Policy, WaitingFor};
+use drey_core::{Event, EventKind, Pace, Policy, WaitingFor};
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
@@ -177,6 +177,7 @@ impl Engine {
                 uid: slot.stored.uid.clone(),
                 generation: slot.stored.generation,
                 sentence: slot.said.sentence.clone(),
+                at_rest: slot.pace == Pace::Slow && !slot.unstepped,
                 waiting: slot.said.waiting.clone(),
                 acting: slot.acting,
                 error: slot.said.error.clone(),

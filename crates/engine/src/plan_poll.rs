@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use drey_api::kinds::JobManagerDeploymentStatus;
 use drey_core::intent::IntentKind;
 use drey_core::observed::Observed;
 use drey_core::{Journal, Pace};
@@ -38,6 +39,8 @@ pub(crate) async fn arrange(
         checkpoints: options.max_allowed_checkpoint_age_ms.is_some(),
         health: options.health.is_some(),
         cluster_info: journal.cluster_info.is_empty(),
+        has_answered: run.cluster_uid.as_ref() == Some(&cluster.uid)
+            && journal.job_manager == JobManagerDeploymentStatus::Ready,
         pace,
     };
     let endpoint = if shared.poller.needs_endpoint(key, &cluster.uid) {

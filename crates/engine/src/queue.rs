@@ -23,6 +23,8 @@ struct State<K> {
     /// Keys that are handed out.
     taken: HashSet<K>,
     added: u64,
+    /// When the queue was made: the moment of keys that go before all others.
+    origin: Instant,
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
@@ -33,6 +35,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
                 wanted: HashMap::new(),
                 taken: HashSet::new(),
                 added: 0,
+                origin: Instant::now(),
             }),
             changed: Notify::new(),
         }
@@ -41,6 +44,12 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Asks for `key` at once.
     pub(crate) fn add(&self, key: &K) {
         self.add_at(key, Instant::now());
+    }
+
+    /// Asks for `key` at once, before all others.
+    pub(crate) fn add_first(&self, key: &K) {
+        let origin = self.lock().origin;
+        self.add_at(key, origin);
     }
 
     /// Asks for `key` at a moment, unless it is asked for earlier already.
@@ -183,10 +192,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn keys_come_in_the_order_of_their_moments_and_then_of_their_arrival() {
         let queue = Queue::new();
+        tokio::time::advance(SECOND).await;
         let now = Instant::now();
         queue.add_at(&"late", now + SECOND);
         queue.add_at(&"first", now);
         queue.add_at(&"second", now);
+        queue.add_first(&"foremost");
+        assert_eq!(queue.take().await, "foremost");
         assert_eq!(queue.take().await, "first");
         assert_eq!(queue.take().await, "second");
         assert_eq!(queue.take().await, "late");

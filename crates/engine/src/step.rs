@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   in doubt? ─► read the object
-//!   object ─► Resource, Journal ─► Observed (memory) ─► decide ─► look closer? ─► Observed (live) ─► decide
+//!   object ─► Resource, Journal ─► (first poll) ─► Observed (memory) ─► decide ─► look closer? ─► Observed (live) ─► decide
 //!     ─► invariants ─► one PUT ─► one action (in a task of its own) ─► events, polling, next wake
 //! ```
 
@@ -13,8 +13,8 @@ use std::time::Duration;
 use drey_api::desired::{self, Context, Desired, Invalid, Problem};
 use drey_api::kinds::{FlinkDeploymentSpec, FlinkDeploymentStatus};
 use drey_api::reconciled;
-use drey_core::observed::{Cluster, Observed, Refused};
-use drey_core::{Action, Decision, Journal, Resource, Seen, decide, status};
+use drey_core::observed::{Cluster, ClusterPhase, Observed, Refused};
+use drey_core::{Action, Decision, Journal, Pace, Resource, Seen, decide, status};
 use tokio::time::Instant;
 
 use crate::act::{self, Outcome, Subject};
@@ -76,7 +76,11 @@ pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
         Ok(subjects) => subjects,
         Err(message) => return After::Freeze(message),
     };
-    let (observed, decision) = judge(shared, &subjects).await;
+    let cluster = look(shared, &subjects.stored).await;
+    if let Some(after) = await_first_poll(shared, &subjects, &cluster).await {
+        return after;
+    }
+    let (observed, decision) = judge(shared, &subjects, cluster).await;
     if let Err(broken) =
         invariants::check(&subjects.resource, &observed, &subjects.journal, &shared.policy, &decision)
     {
@@ -173,14 +177,36 @@ fn parse(
     desired::parse(spec, &context)
 }
 
+/// An engine that has just started knows nothing of a JobManager that has been running for long. It asks it first,
+/// so that its own start changes no status.
+async fn await_first_poll(
+    shared: &Arc<Shared>,
+    subjects: &Subjects,
+    cluster: &Seen<Cluster>,
+) -> Option<After> {
+    let Subjects { stored, journal, .. } = subjects;
+    let seen = cluster.present().filter(|cluster| cluster.owned && !cluster.terminating)?;
+    let run = journal.run.as_ref().filter(|run| run.cluster_uid.as_ref() == Some(&seen.uid))?;
+    let polled = shared.index.with(&stored.key, |slot| {
+        slot.poll.as_ref().is_some_and(|poll| Some(&poll.cluster_uid) == run.cluster_uid.as_ref())
+    });
+    if seen.phase != ClusterPhase::Available || journal.deployed().is_none() || polled != Some(false) {
+        return None;
+    }
+    let observed = observe::from_memory(cluster.clone(), &Remembered { poll: None, refused: None });
+    plan_poll::arrange(shared, stored, &observed, journal, Pace::Slow).await;
+    shared.index.with(&stored.key, |slot| slot.said.sentence = "asking the JobManager".into());
+    // The poll's end asks for the next step, whatever it comes to.
+    Some(After::Wake(shared.limits.poll.call_timeout))
+}
+
 /// Decides; looks closer at most once.
-async fn judge(shared: &Arc<Shared>, subjects: &Subjects) -> (Observed, Decision) {
+async fn judge(shared: &Arc<Shared>, subjects: &Subjects, cluster: Seen<Cluster>) -> (Observed, Decision) {
     let Subjects { stored, resource, journal } = subjects;
     let remembered = shared
         .index
         .with(&stored.key, |slot| Remembered { poll: slot.poll.clone(), refused: slot.refused.clone() })
         .unwrap_or(Remembered { poll: None, refused: None });
-    let cluster = look(shared, stored).await;
     let observed = observe::from_memory(cluster, &remembered);
     let decision = decide(resource, &observed, journal, &shared.policy, shared.clock.now());
     let blind = decision.action.as_ref().is_some_and(Action::needs_live_read);
@@ -199,8 +225,8 @@ async fn judge(shared: &Arc<Shared>, subjects: &Subjects) -> (Observed, Decision
 async fn look(shared: &Shared, stored: &Stored) -> Seen<Cluster> {
     let known = shared.index.with(&stored.key, |slot| {
         let age_max = match slot.pace {
-            drey_core::Pace::Fast => shared.limits.look_age_fast,
-            drey_core::Pace::Slow => shared.limits.look_age_slow,
+            Pace::Fast => shared.limits.look_age_fast,
+            Pace::Slow => shared.limits.look_age_slow,
         };
         let fresh = slot.cluster.at.is_some_and(|at| at.elapsed() <= age_max);
         (fresh && !slot.cluster.seen.is_unknown()).then(|| slot.cluster.seen.clone())

@@ -18,6 +18,8 @@ pub struct ResourceView {
     pub generation: i64,
     /// What the last step came to, in a sentence; empty before the first step.
     pub sentence: Arc<str>,
+    /// The last step found nothing under way.
+    pub at_rest: bool,
     /// Why it waits and what for; `None` at rest.
     pub waiting: Option<(WaitingFor, Arc<str>)>,
     /// What is being done at this moment.

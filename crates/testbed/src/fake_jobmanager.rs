@@ -2,8 +2,8 @@
 //! path of its own, and misbehaves as told. Its answers have the shape of real ones; what it runs are numbers.
 //!
 //! `/c/<cluster>/…` are clusters that a test made and holds. `/auto/<name>/<job id>/…` are clusters that nobody has
-//! to make: their job runs until it is stopped or cancelled. `/hang/…` never answers. `/actions` tells when each
-//! automatic cluster was first asked to do something.
+//! to make: their job runs until it is stopped or cancelled. `POST /hang/<percent>` lets so many of a hundred of them
+//! hang, chosen by the number at the end of their name. `GET /actions` tells when each was asked to do something.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -45,7 +45,7 @@ pub enum SavepointScript {
     CompleteAfter(Duration),
     /// Fail after this time; a stop leaves the job running.
     FailAfter(Duration),
-    /// Complete after this time in storage; but the job fails and no answer ever says so.
+    /// Complete after this time, and the job fails right after it: the stop never ends well.
     CompleteAndFailJob(Duration),
 }
 
@@ -191,6 +191,8 @@ struct World {
     ended: HashMap<String, Ended>,
     /// Name and moment (microseconds since the epoch) of requests to automatic clusters.
     actions: Vec<(String, u64)>,
+    /// How many of a hundred automatic clusters hang.
+    hanging_percent: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -208,7 +210,7 @@ pub struct FakeJobManagers {
 }
 
 impl FakeJobManagers {
-    /// Serves on a free port of 127.0.0.1 until the task is aborted.
+    /// Serves on a free port of 127.0.0.1 until the task is aborted or ends.
     ///
     /// # Errors
     /// When no port can be bound.
@@ -297,8 +299,12 @@ async fn answer(State(fake): State<FakeJobManagers>, method: Method, uri: Uri, b
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     match segments.as_slice() {
         ["c", cluster, rest @ ..] => of_cluster(&fake, cluster, &method, rest, &body).await,
+        ["auto", name, ..] if hangs(name, lock(&fake.world).hanging_percent) => std::future::pending().await,
         ["auto", name, job, rest @ ..] => automatic(&fake, name, job, &method, rest, &body),
-        ["hang", ..] => std::future::pending().await,
+        ["hang", percent] => {
+            lock(&fake.world).hanging_percent = percent.parse().unwrap_or(0);
+            StatusCode::NO_CONTENT.into_response()
+        }
         ["actions"] => Json(json!(std::mem::take(&mut lock(&fake.world).actions))).into_response(),
         _ => StatusCode::NOT_FOUND.into_response(),
     }
@@ -486,13 +492,20 @@ fn complete(job: &mut FakeJob, storage: &Storage, directory: &str, operation: St
     let id = job.take_id();
     let snapshot = Snapshot { id, path: format!("{directory}/savepoint-{}-{id:012x}", &job.id[..6]) };
     storage.put(&snapshot);
+    job.savepoint = Some(snapshot.clone());
     if !end.tells {
         job.state = "FAILED";
         job.failure = "java.lang.RuntimeException: failed after the savepoint".to_owned();
+        let cause = format!(
+            "org.apache.flink.runtime.scheduler.stopwithsavepoint.StopWithSavepointStoppingException: A savepoint has \
+             been created at: {}, but the corresponding job {} failed during stopping. The savepoint is consistent, \
+             but might have uncommitted transactions.",
+            snapshot.path, job.id
+        );
+        job.operations.insert(operation, Operation::Failed(cause));
         return;
     }
-    job.operations.insert(operation, Operation::Savepoint(snapshot.path.clone()));
-    job.savepoint = Some(snapshot);
+    job.operations.insert(operation, Operation::Savepoint(snapshot.path));
     if end.stop {
         job.state = "FINISHED";
     }
@@ -563,6 +576,13 @@ fn operation_status(operation: &Operation) -> Value {
             "failure-cause": { "class": "java.util.concurrent.CompletionException", "stack-trace": cause },
         }}),
     }
+}
+
+/// Whether the automatic cluster `name` is among those that hang.
+#[must_use]
+pub fn hangs(name: &str, percent: u64) -> bool {
+    let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+    digits.parse::<u64>().is_ok_and(|number| number % 100 < percent)
 }
 
 /// A cluster that nobody made: its job runs.

@@ -9,7 +9,8 @@
 //!                    └─► suspect_max at once, up to `call_timeout` each ──► sink
 //! ```
 //! A JobManager that hangs holds a prompt place for `patience` once, and after that only suspect places, so that any
-//! number of hanging ones leaves the others' latency as it was.
+//! number of hanging ones leaves the others' latency as it was. One that answers slowly is no suspect; it goes on in a
+//! suspect place when it has used up its patience.
 
 mod ask;
 
@@ -44,6 +45,8 @@ pub(crate) struct Plan {
     pub(crate) health: bool,
     /// Ask for version and revision.
     pub(crate) cluster_info: bool,
+    /// It is on record that this JobManager has answered before.
+    pub(crate) has_answered: bool,
     pub(crate) pace: Pace,
 }
 
@@ -90,6 +93,14 @@ pub(crate) struct Poller {
     http: reqwest::Client,
     limits: PollLimits,
     metrics: Metrics,
+}
+
+/// One poll to be made.
+struct Asked {
+    plan: Plan,
+    endpoint: Option<Url>,
+    ever_reachable: bool,
+    deadline: Duration,
 }
 
 /// What a poll came to.
@@ -186,11 +197,10 @@ impl Poller {
     }
 
     async fn poll(&self, key: &Key, suspect: bool, place: OwnedSemaphorePermit, sink: &dyn Sink) {
-        let Some((plan, endpoint, ever_reachable)) = self.question(key) else { return };
+        let Some(Asked { plan, endpoint, ever_reachable, deadline }) = self.asked(key) else { return };
         let polled = match (Question::new(&plan, ever_reachable), endpoint) {
             (Some(question), Some(endpoint)) => {
-                let flink =
-                    FlinkRest::new(self.http.clone(), endpoint).with_deadline(self.limits.call_timeout);
+                let flink = FlinkRest::new(self.http.clone(), endpoint).with_deadline(deadline);
                 self.ask_patiently(&flink, &question, suspect, place).await
             }
             (None, _) | (_, None) => {
@@ -204,10 +214,17 @@ impl Poller {
         }
     }
 
-    fn question(&self, key: &Key) -> Option<(Plan, Option<Url>, bool)> {
+    fn asked(&self, key: &Key) -> Option<Asked> {
         let lanes = self.lock();
         let lane = lanes.get(key)?;
-        Some((lane.plan.clone(), lane.endpoint.clone(), lane.ever_reachable))
+        // Whoever stayed silent for long is given less time, so that many of them still get their turn.
+        let deadline = if lane.misses < 2 { self.limits.call_timeout } else { self.limits.call_timeout / 3 };
+        Some(Asked {
+            plan: lane.plan.clone(),
+            endpoint: lane.endpoint.clone(),
+            ever_reachable: lane.ever_reachable,
+            deadline,
+        })
     }
 
     async fn ask_patiently(
@@ -244,7 +261,8 @@ impl Poller {
             return;
         };
         let news = lane.last.as_ref().is_none_or(|last| is_news(last, &rest));
-        lane.suspect = took > self.limits.patience;
+        // Slow is not silent: who answers at all is asked in turn with the prompt ones.
+        lane.suspect = !rest.reachable && took > self.limits.patience;
         lane.misses = if rest.reachable { 0 } else { lane.misses.saturating_add(1) };
         lane.ever_reachable |= rest.reachable;
         lane.last = Some(rest.clone());
@@ -254,12 +272,13 @@ impl Poller {
         sink.polled(key, &plan.cluster_uid, rest, news);
     }
 
+    /// Asked again among the suspects, and before those that are known to be silent: it may be only slow.
     fn gave_up(&self, key: &Key) {
         self.metrics.polled("given_up");
         if let Some(lane) = self.lock().get_mut(key) {
             lane.suspect = true;
         }
-        self.suspect.add(key);
+        self.suspect.add_first(key);
     }
 
     fn interval(&self, lane: &Lane, lanes: usize, seed: u64) -> Duration {
@@ -334,6 +353,7 @@ mod tests {
             checkpoints: false,
             health: false,
             cluster_info: false,
+            has_answered: false,
             pace,
         };
         Lane { misses, ..Lane::new(plan, None, Instant::now()) }

@@ -99,7 +99,7 @@ async fn a_stop_whose_answer_is_lost_is_the_same_stop() {
 }
 
 #[tokio::test]
-async fn a_savepoint_that_nobody_heard_of_is_found_in_storage() {
+async fn a_savepoint_whose_job_then_fails_is_not_lost() {
     let world = World::start().await;
     let script = SavepointScript::CompleteAndFailJob(Duration::from_millis(30));
     world.launcher.script("a", |launch| launch.savepoints = script);
