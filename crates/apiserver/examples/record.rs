@@ -10,6 +10,7 @@ mod runner;
 use std::path::{Path, PathBuf};
 
 use drey_apiserver::ApiServer;
+use kube::client::ConfigExt as _;
 use runner::{Runner, parse};
 
 #[tokio::main]
@@ -27,7 +28,15 @@ fn real() -> Result<kube::Client, Box<dyn std::error::Error>> {
     let mut config = kube::Config::new(url.parse()?);
     config.accept_invalid_certs = true;
     config.auth_info.token = std::env::var("DREY_KUBE_TOKEN").ok().map(Into::into);
-    Ok(kube::Client::try_from(config)?)
+    // Without the retries of a client made from a configuration: a refusal is an answer.
+    let transport = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build(config.rustls_https_connector()?);
+    let service = tower::ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(config.auth_layer()?)
+        .map_err(Box::<dyn std::error::Error + Send + Sync>::from)
+        .service(transport);
+    Ok(kube::Client::new(service, "default"))
 }
 
 async fn record(file: &Path, client: kube::Client, ours: bool) -> Result<(), Box<dyn std::error::Error>> {

@@ -271,7 +271,7 @@ impl ApiError {
         let mut error = ApiError::new(
             StatusCode::GATEWAY_TIMEOUT,
             "Timeout",
-            format!("Too large resource version: {asked}, current: {current}"),
+            format!("Timeout: Too large resource version: {asked}, current: {current}"),
         )
         .with_details(details);
         error.retry_after_seconds = Some(1);

@@ -1,6 +1,6 @@
 //! kubectl itself against the server: what people type.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
@@ -129,9 +129,14 @@ fn read(kubectl: &Kubectl<'_>) {
     assert!(explained.contains("What the widget should be.") && explained.contains("size"), "{explained}");
     let resources = kubectl.run(&["api-resources", "--api-group=example.com"], None);
     assert!(resources.contains("widgets") && resources.contains("wd"), "{resources}");
-    let watched =
-        kubectl.run(&["get", "--raw", "/apis/example.com/v1/widgets?watch=1&timeoutSeconds=1"], None);
-    assert!(watched.contains(r#""type":"ADDED""#), "{watched}");
+    let mut watching =
+        kubectl.command(&["get", "wd", "-w", "-o", "name"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "widget.example.com/a");
+    kubectl.run(&["annotate", "wd", "a", "touched=yes"], None);
+    assert_eq!(lines.next().unwrap().unwrap(), "widget.example.com/a");
+    watching.kill().unwrap();
+    watching.wait().unwrap();
     let event = serde_json::json!({"apiVersion": "v1", "kind": "Event", "type": "Normal", "reason": "Made",
         "metadata": {"name": "a.1", "namespace": "default"}, "message": "it was made", "count": 1,
         "involvedObject": {"apiVersion": "example.com/v1", "kind": "Widget", "name": "a", "namespace": "default"},

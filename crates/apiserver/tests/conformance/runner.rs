@@ -27,19 +27,19 @@ const UNTIL_SECONDS_MAX: u64 = 20;
 
 /// One line of a probe file.
 #[derive(Clone, Debug)]
-pub struct Probe {
-    pub line: usize,
-    pub members: Map<String, Value>,
+pub(crate) struct Probe {
+    pub(crate) line: usize,
+    pub(crate) members: Map<String, Value>,
 }
 
 impl Probe {
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         self.members["probe"].as_str().expect("`probe` is a text")
     }
 }
 
 /// Reads a probe file; panics with the line that is wrong.
-pub fn parse(text: &str) -> Vec<Probe> {
+pub(crate) fn parse(text: &str) -> Vec<Probe> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| {
@@ -51,14 +51,14 @@ pub fn parse(text: &str) -> Vec<Probe> {
 }
 
 /// What a run knows: the API, and the values that probes saved.
-pub struct Runner {
+pub(crate) struct Runner {
     client: Client,
     saved: BTreeMap<String, String>,
 }
 
 impl Runner {
     /// Makes the namespace `namespace` for the probes.
-    pub async fn new(client: Client, namespace: &str) -> Runner {
+    pub(crate) async fn new(client: Client, namespace: &str) -> Runner {
         let saved = BTreeMap::from([("ns".to_owned(), namespace.to_owned())]);
         let runner = Runner { client, saved };
         let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
@@ -72,7 +72,7 @@ impl Runner {
     }
 
     /// Sends one probe's request and returns what is compared.
-    pub async fn run(&mut self, probe: &Probe) -> Value {
+    pub(crate) async fn run(&mut self, probe: &Probe) -> Value {
         let until = probe.members.get("until");
         let deadline = tokio::time::Instant::now() + Duration::from_secs(UNTIL_SECONDS_MAX);
         loop {

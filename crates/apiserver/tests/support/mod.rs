@@ -8,14 +8,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// A server that listens until it is dropped.
-pub struct Listening {
-    pub address: SocketAddr,
-    pub shutdown: CancellationToken,
-    pub task: JoinHandle<std::io::Result<()>>,
+pub(crate) struct Listening {
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) task: JoinHandle<std::io::Result<()>>,
 }
 
 impl Listening {
-    pub async fn start(server: &ApiServer, auth: Auth) -> Listening {
+    pub(crate) async fn start(server: &ApiServer, auth: Auth) -> Listening {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -24,7 +24,7 @@ impl Listening {
         Listening { address, shutdown, task }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 }
@@ -37,7 +37,7 @@ impl Drop for Listening {
 }
 
 /// A CRD with a schema, defaults, status, scale and columns.
-pub fn widget_crd() -> Value {
+pub(crate) fn widget_crd() -> Value {
     json!({
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -76,6 +76,6 @@ pub fn widget_crd() -> Value {
 }
 
 /// A widget of the given size.
-pub fn widget(name: &str, size: i64) -> Value {
+pub(crate) fn widget(name: &str, size: i64) -> Value {
     json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": name}, "spec": {"size": size}})
 }
