@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use crate::process_table::{CLUSTER_VARIABLE, SLOT_VARIABLE};
+use crate::process_table::{CLUSTER_VARIABLE, SLOT_VARIABLE, STATE_VARIABLE};
 use crate::record::{ClusterDirectory, ClusterRecord, RecordedRestore, Slot};
 
 /// Variables that steer Flink's scripts, a JVM or a Kubernetes client, and that are meant for something else.
@@ -42,7 +42,7 @@ const FOREIGN_PREFIXES: [&str; 4] = ["FLINK_", "_FLINK_", "KUBERNETES_", "DREY_"
 pub(crate) fn job_manager_arguments(record: &ClusterRecord) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec!["start-foreground".into()];
     // `--jars` swallows every word that follows it up to the next option: it stands first.
-    if let Some(jar) = &record.jar {
+    if let Some(jar) = record.jar.as_ref().filter(|_| record.takes_jars()) {
         arguments.extend(["--jars".into(), jar.into()]);
     }
     if let Some(class) = &record.entry_class {
@@ -90,6 +90,8 @@ pub(crate) fn task_manager_arguments(
 pub(crate) struct Surroundings<'a> {
     /// The incarnation's directory.
     pub(crate) directory: &'a ClusterDirectory,
+    /// The state directory.
+    pub(crate) state_directory: &'a Path,
     /// The Java to run with.
     pub(crate) java_home: &'a Path,
     /// The environment of this process.
@@ -121,8 +123,12 @@ pub(crate) fn environment(
         ("DREY_LOG_FILE", directory.log(slot).into()),
         (CLUSTER_VARIABLE, record.uid.as_str().into()),
         (SLOT_VARIABLE, slot.to_string().into()),
+        (STATE_VARIABLE, around.state_directory.into()),
     ] {
         environment.insert(name.into(), value);
+    }
+    if !record.takes_jars() {
+        environment.insert("FLINK_LIB_DIR".into(), directory.libraries().into());
     }
     environment.into_iter().collect()
 }
@@ -190,14 +196,35 @@ mod tests {
     }
 
     #[test]
+    fn old_versions_find_the_jar_beside_their_libraries() {
+        let mut record = crate::record::tests::record();
+        record.jar = Some("/j/a.jar".into());
+        record.flink_version = "1.18".to_owned();
+        assert!(!job_manager_arguments(&record).contains(&"--jars".into()));
+        let directory = ClusterDirectory::at(PathBuf::from("/c"));
+        let around = Surroundings {
+            directory: &directory,
+            state_directory: Path::new("/s"),
+            java_home: Path::new("/java"),
+            inherited: &[],
+        };
+        let environment = environment(&record, Slot::JobManager, &around);
+        assert!(environment.contains(&("FLINK_LIB_DIR".into(), "/c/lib".into())));
+    }
+
+    #[test]
     fn variables_meant_for_others_do_not_reach_flink() {
         let directory = ClusterDirectory::at(PathBuf::from("/c"));
         let inherited: Vec<(OsString, OsString)> =
             ["PATH", "AWS_PROFILE", "FLINK_CONF_DIR", "JAVA_TOOL_OPTIONS", "KUBERNETES_SERVICE_HOST"]
                 .map(|name| (name.into(), "inherited".into()))
                 .into();
-        let around =
-            Surroundings { directory: &directory, java_home: Path::new("/java"), inherited: &inherited };
+        let around = Surroundings {
+            directory: &directory,
+            state_directory: Path::new("/s"),
+            java_home: Path::new("/java"),
+            inherited: &inherited,
+        };
         let mut record = crate::record::tests::record();
         record.job_manager_environment.insert("MINE".to_owned(), "1".to_owned());
         let environment: BTreeMap<_, _> =

@@ -109,6 +109,13 @@ pub enum Progress {
 /// Receives progress.
 pub type Report = Arc<dyn Fn(Progress) + Send + Sync>;
 
+/// A distribution that is not in its place yet.
+struct Unpacked {
+    home: PathBuf,
+    /// The directory that it was fetched into, to be removed with all that is left in it.
+    fetching: PathBuf,
+}
+
 /// Why there is no distribution.
 #[derive(Debug, thiserror::Error)]
 pub enum DistributionError {
@@ -251,7 +258,10 @@ impl Distributions {
                 )?
             }
         };
-        install(&unpacked, &cache.join(release))
+        let installed = install(&unpacked.home, &cache.join(release));
+        atomic_file::remove_directory(&unpacked.fetching)
+            .map_err(|source| io_at(&unpacked.fetching, source))?;
+        installed
     }
 
     fn release(&self, version: FlinkVersion) -> Result<String, DistributionError> {
@@ -297,9 +307,6 @@ fn install(unpacked: &Path, target: &Path) -> Result<Distribution, DistributionE
     fs::rename(unpacked, target).map_err(|source| io_at(target, source))?;
     if let Some(parent) = target.parent() {
         atomic_file::sync_directory(parent).map_err(|source| io_at(parent, source))?;
-        if let Some(fetched) = unpacked.parent().filter(|fetched| *fetched != parent) {
-            atomic_file::remove_directory(fetched).map_err(|source| io_at(fetched, source))?;
-        }
     }
     examine(target).ok_or_else(|| broken("it disappeared while it was installed"))
 }

@@ -2,10 +2,9 @@
 //!
 //! It refuses to decide anything: clusters come and go as the engine says.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,19 +13,20 @@ use drey_api::desired::Desired;
 use drey_core::decision::Deployment;
 use drey_core::journal::Run;
 use drey_core::observed::{Cluster as ObservedCluster, StoredSnapshot};
-use drey_core::{JobId, Restore, Seen};
+use drey_core::{JobId, Seen};
 use drey_engine::launcher::{LaunchError, Launcher, Target};
+use rustix::process::Signal;
 use tokio::sync::{Mutex, broadcast};
 use tokio::task::JoinSet;
 
 use crate::cluster::Cluster;
-use crate::configuration::{self, Surroundings};
 use crate::distribution::Distributions;
-use crate::java::{self, JavaPlaces};
-use crate::record::{self, ClusterDirectory, ClusterRecord, Ports, RecordedRestore};
-use crate::services::{Parts, Services, now_ms};
+use crate::java::JavaPlaces;
+use crate::process_table::{CLUSTER_VARIABLE, STATE_VARIABLE, family, variable_of};
+use crate::record::{self, ClusterDirectory, ClusterRecord};
+use crate::services::{Parts, Services};
 use crate::state_dir::{Layout, StateDirectory};
-use crate::{atomic_file, limits, ports, preflight, storage};
+use crate::{atomic_file, configuration, limits, making, storage};
 
 /// What a [`LocalLauncher`] needs.
 #[derive(Debug)]
@@ -109,6 +109,19 @@ impl LocalLauncher {
                 Err(error) => set_aside(layout, &directory, &error)?,
             }
         }
+        self.end_strays(layout)
+    }
+
+    /// Ends processes of this state directory whose cluster is not there any more: somebody has removed it.
+    fn end_strays(&self, layout: &Layout) -> io::Result<()> {
+        let known = self.services.all();
+        for process in family(STATE_VARIABLE, &layout.root().to_string_lossy(), &[])? {
+            let cluster = variable_of(process.pid, CLUSTER_VARIABLE);
+            if cluster.is_some_and(|uid| known.iter().all(|cluster| cluster.uid() != uid)) {
+                tracing::warn!(pid = process.pid, "a process whose cluster is gone is ended");
+                process.signal(Signal::KILL)?;
+            }
+        }
         Ok(())
     }
 
@@ -118,7 +131,7 @@ impl LocalLauncher {
         let mut tasks = self.tasks.lock().await;
         // Those that are over need not be kept.
         while tasks.try_join_next().is_some() {}
-        tasks.spawn(cluster.run());
+        tasks.spawn(look_after(cluster));
     }
 
     /// Ends all processes and keeps the clusters: the next [`LocalLauncher::open`] starts them again, and jobs go
@@ -139,139 +152,27 @@ impl LocalLauncher {
     fn layout(&self) -> &Layout {
         &self.services.layout
     }
-
-    /// Everything that can be told without starting anything is told here; nothing is left behind after an error.
-    fn make(
-        &self,
-        target: &Target,
-        deployment: &Deployment,
-    ) -> Result<(ClusterDirectory, ClusterRecord), String> {
-        preflight::check_names(target)?;
-        preflight::check_disk(self.layout().root())?;
-        let mut record = self.record_of(target, deployment)?;
-        preflight::check_kind_of_job(&record)?;
-        let jar = preflight::local_jar(record.jar_uri.as_deref())?;
-        let version = record::flink_version(deployment.desired.flink_version);
-        let java = java::find(version, &self.services.java).map_err(|error| error.to_string())?;
-        let incarnations = self.layout().incarnations(&target.namespace, &target.name);
-        let directory = ClusterDirectory::at(incarnations.join(&record.uid));
-        let around = Surroundings {
-            layout: self.layout(),
-            directory: &directory,
-            kubeconfig: &self.services.kubeconfig,
-            version,
-            java_major: java.major,
-        };
-        let entries = configuration::entries(&record, &around);
-        let rendered = drey_flink::configuration_file::render(&entries, version.configuration_format());
-        rendered.map_err(|error| format!("spec.flinkConfiguration: {error}"))?;
-        preflight::check_memory(&entries)?;
-        preflight::create_directories(&entries)?;
-        let made = write_directory(&incarnations, &directory, &mut record, jar.as_deref());
-        made.map_err(|error| format!("`{}` cannot be written: {error}", incarnations.display()))?;
-        Ok((directory, record))
-    }
-
-    fn record_of(&self, target: &Target, deployment: &Deployment) -> Result<ClusterRecord, String> {
-        let desired = &deployment.desired;
-        let job = desired.spec.job.as_ref();
-        let uid = random_uid().map_err(|error| format!("/dev/urandom: {error}"))?;
-        let (job_manager_environment, task_manager_environment) = record::environments(desired);
-        Ok(ClusterRecord {
-            ports: self.find_ports(&uid)?,
-            uid,
-            namespace: target.namespace.to_string(),
-            name: target.name.to_string(),
-            owner_uid: target.uid.to_string(),
-            seq: deployment.seq,
-            generation: deployment.generation,
-            job_id: deployment.job_id.as_str().to_owned(),
-            restore: match &deployment.restore {
-                Restore::Empty => RecordedRestore::Empty,
-                Restore::Path(path) => RecordedRestore::Path { path: path.to_string() },
-                Restore::LastState => RecordedRestore::LastState,
-            },
-            allow_non_restored_state: deployment.allow_non_restored_state,
-            flink_version: desired.flink_version.dotted(),
-            flink_home: None,
-            java_home: None,
-            jar_uri: job.and_then(|job| job.jar_uri.clone()),
-            jar: None,
-            entry_class: job.and_then(|job| job.entry_class.clone()),
-            arguments: job.map(|job| job.args.clone()).unwrap_or_default(),
-            task_managers: u32::try_from(desired.task_manager_replicas).unwrap_or(0),
-            configuration: with_memory(desired),
-            log_configuration: desired.spec.log_configuration.clone().unwrap_or_default(),
-            job_manager_environment,
-            task_manager_environment,
-            deleting: false,
-            ever_available: false,
-            created_at_ms: now_ms(),
-            processes: BTreeMap::new(),
-        })
-    }
-
-    fn find_ports(&self, uid: &str) -> Result<Ports, String> {
-        let reserved = self.services.ports_of_others(uid);
-        let find = |first| {
-            let found = ports::find_free(first, &reserved);
-            found.ok_or_else(|| format!("no free port from {first} on: end what listens there"))
-        };
-        Ok(Ports { rest: find(ports::FIRST_REST_PORT)?, rpc: find(ports::FIRST_RPC_PORT)? })
-    }
 }
 
-/// Flink's scripts do not start without a process size.
-fn with_memory(desired: &Desired) -> BTreeMap<String, String> {
-    let mut configuration = (*desired.configuration).clone();
-    for (process, bytes) in
-        [("jobmanager", desired.job_manager_memory_bytes), ("taskmanager", desired.task_manager_memory_bytes)]
-    {
-        let given = ["process.size", "flink.size", "heap.size", "task.heap.size"]
-            .iter()
-            .any(|size| configuration.contains_key(&format!("{process}.memory.{size}")));
-        if !given {
-            configuration.insert(format!("{process}.memory.process.size"), format!("{bytes} b"));
+/// A mistake of ours in one cluster ends neither the others nor its processes.
+async fn look_after(cluster: Arc<Cluster>) {
+    loop {
+        // A set, because its task ends when this one is dropped.
+        let mut task = JoinSet::new();
+        task.spawn(Arc::clone(&cluster).run());
+        match task.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                tracing::error!(%error, cluster = %cluster.target().name, "looking after a cluster failed, and begins anew");
+                tokio::time::sleep(limits::RESTING_TICK).await;
+            }
+            Some(Ok(()) | Err(_)) | None => return,
         }
     }
-    configuration
 }
 
-/// Everything is written beside its place and put there at once: a crash leaves either a complete cluster that is
-/// observed and can be deleted, or a name with a dot that the next start forgets.
-fn write_directory(
-    incarnations: &Path,
-    directory: &ClusterDirectory,
-    record: &mut ClusterRecord,
-    jar: Option<&Path>,
-) -> io::Result<()> {
-    let beside = ClusterDirectory::at(incarnations.join(format!(".new-{}", record.uid)));
-    let written = fill_directory(&beside, directory, record, jar).and_then(|()| {
-        fs::rename(beside.path(), directory.path())?;
-        atomic_file::sync_directory(incarnations)
-    });
-    if written.is_err() {
-        atomic_file::remove_directory(beside.path())?;
-    }
-    written
-}
-
-fn fill_directory(
-    beside: &ClusterDirectory,
-    directory: &ClusterDirectory,
-    record: &mut ClusterRecord,
-    jar: Option<&Path>,
-) -> io::Result<()> {
-    for subdirectory in beside.subdirectories() {
-        atomic_file::create_private_directory(&subdirectory)?;
-    }
-    // A copy, so that what was applied is what runs, also after a restart, whatever is built meanwhile.
-    if let Some(jar) = jar {
-        let name = jar.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        fs::copy(jar, beside.user_jars().join(name))?;
-        record.jar = Some(directory.user_jars().join(name));
-    }
-    beside.write(record)
+/// Looks at storage without holding up others when it is slow. What cannot be looked at is unknown.
+async fn read_storage<T: Send + 'static>(read: impl FnOnce() -> Seen<T> + Send + 'static) -> Seen<T> {
+    tokio::task::spawn_blocking(read).await.unwrap_or(Seen::Unknown)
 }
 
 /// Removes directories that were being made or removed when drey ended: no process was ever started in the former,
@@ -293,7 +194,6 @@ fn forget_unfinished(layout: &Layout) -> io::Result<()> {
 /// A cluster whose record cannot be read is ended, and its directory kept to be looked at. Its state is in
 /// high availability and checkpoints, not here.
 fn set_aside(layout: &Layout, directory: &ClusterDirectory, error: &io::Error) -> io::Result<()> {
-    use crate::process_table::{CLUSTER_VARIABLE, family};
     let uid = directory.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
     tracing::error!(%error, directory = %directory.path().display(), "cluster.json cannot be read: the cluster is ended");
     loop {
@@ -302,26 +202,12 @@ fn set_aside(layout: &Layout, directory: &ClusterDirectory, error: &io::Error) -
             break;
         }
         for member in members {
-            member.signal(rustix::process::Signal::KILL)?;
+            member.signal(Signal::KILL)?;
         }
     }
     let kept = layout.root().join("logs").join("unreadable");
     atomic_file::create_private_directory(&kept)?;
     fs::rename(directory.path(), kept.join(uid))
-}
-
-fn random_uid() -> io::Result<String> {
-    use std::io::Read;
-    let mut bytes = [0; 16];
-    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    // Version 4, variant 1: a random UUID.
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    for at in [20, 16, 12, 8] {
-        text.insert(at, '-');
-    }
-    Ok(text)
 }
 
 #[async_trait]
@@ -337,7 +223,10 @@ impl Launcher for LocalLauncher {
         if !self.services.of(target).is_empty() {
             return Ok(());
         }
-        let (directory, record) = self.make(target, deployment).map_err(LaunchError::Refused)?;
+        let (services, made_for, made_of) = (Arc::clone(&self.services), target.clone(), deployment.clone());
+        let made = tokio::task::spawn_blocking(move || making::make(&services, &made_for, &made_of)).await;
+        let made = made.map_err(|error| LaunchError::UnknownOutcome(error.to_string()))?;
+        let (directory, record) = made.map_err(LaunchError::Refused)?;
         self.begin(directory, record).await;
         self.services.changed(target);
         Ok(())
@@ -362,7 +251,7 @@ impl Launcher for LocalLauncher {
     async fn find_snapshot(&self, _target: &Target, directory: &str) -> Seen<StoredSnapshot> {
         // A relative directory in a request is resolved by Flink where its processes work.
         match configuration::local_path(directory, &self.services.working_directory) {
-            Some(path) => storage::find_snapshot(&path),
+            Some(path) => read_storage(move || storage::find_snapshot(&path)).await,
             None => Seen::Unknown,
         }
     }
@@ -379,15 +268,17 @@ impl Launcher for LocalLauncher {
             &target.namespace,
             &target.name,
         );
+        let job_id = job_id.clone();
         match directory {
-            Some(path) => storage::newest_checkpoint(&path, job_id),
+            Some(path) => read_storage(move || storage::newest_checkpoint(&path, &job_id)).await,
             None => Seen::Unknown,
         }
     }
 
     async fn job_result(&self, target: &Target, _deployed: &Desired, run: &Run) -> Seen<()> {
         let store = self.layout().job_results(&target.namespace, &target.name, &target.uid, run.seq);
-        storage::job_result(&store, run.job_id.as_str())
+        let job_id = run.job_id.clone();
+        read_storage(move || storage::job_result(&store, job_id.as_str())).await
     }
 
     fn changes(&self) -> broadcast::Receiver<Target> {

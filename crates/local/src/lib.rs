@@ -3,7 +3,7 @@
 //! ```text
 //!   Launcher ─► launcher ─► one task for each cluster ─► spawn, process_table ─► Flink's own scripts
 //!                  │                  │
-//!               preflight          distribution, java, configuration, command_line
+//!            making, preflight      distribution, java, configuration, command_line
 //!                  └── storage (snapshots, results)     state_dir, record (what lies where in .drey)
 //! ```
 //! A cluster is a directory; what is not written there did not happen. This crate refuses to decide what runs, and
@@ -17,6 +17,7 @@ pub mod distribution;
 pub mod java;
 pub mod launcher;
 pub mod limits;
+mod making;
 mod ports;
 mod preflight;
 mod probe;

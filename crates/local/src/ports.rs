@@ -3,7 +3,7 @@
 //!
 //! It refuses to know what listens on them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, TcpListener};
 
 use crate::limits;
@@ -25,6 +25,12 @@ pub(crate) fn find_free(first: u16, reserved: &BTreeSet<u16>) -> Option<u16> {
         .find(|port| !reserved.contains(port) && is_free(*port))
 }
 
+/// The REST port that the user asks for. Flink's own default is no wish.
+pub(crate) fn fixed_rest_port(configuration: &BTreeMap<String, String>) -> Option<u16> {
+    let port = configuration.get("rest.port")?.trim().parse().ok()?;
+    (port != 0 && port != 8081).then_some(port)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +43,15 @@ mod tests {
         let found = find_free(port, &BTreeSet::new()).unwrap();
         assert!(found > port);
         assert!(find_free(port, &BTreeSet::from([found])).is_none_or(|next| next > found));
+    }
+
+    #[test]
+    fn only_a_port_of_the_users_own_is_a_wish() {
+        let check =
+            |value: &str| fixed_rest_port(&BTreeMap::from([("rest.port".to_owned(), value.to_owned())]));
+        assert_eq!(check("8090"), Some(8_090));
+        assert_eq!(check("8081"), None);
+        assert_eq!(check("0"), None);
+        assert_eq!(fixed_rest_port(&BTreeMap::new()), None);
     }
 }

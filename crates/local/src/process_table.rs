@@ -20,6 +20,9 @@ pub const CLUSTER_VARIABLE: &str = "DREY_CLUSTER";
 /// The variable that tells which of the cluster's processes it is, such as `jobmanager`.
 pub const SLOT_VARIABLE: &str = "DREY_SLOT";
 
+/// The variable that tells which state directory it belongs to.
+pub const STATE_VARIABLE: &str = "DREY_STATE";
+
 /// One process, for ever: a pid alone is given to others later.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

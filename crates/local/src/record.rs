@@ -126,6 +126,13 @@ pub enum Slot {
     TaskManager(u32),
 }
 
+impl ClusterRecord {
+    /// Whether Flink takes the jar as an argument; otherwise see [`ClusterDirectory::libraries`].
+    pub(crate) fn takes_jars(&self) -> bool {
+        self.flink_version.parse::<drey_flink::FlinkVersion>().is_ok_and(|version| version.is_at_least(1, 19))
+    }
+}
+
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -194,6 +201,12 @@ impl ClusterDirectory {
 
     pub(crate) fn temporary(&self) -> PathBuf {
         self.path.join("tmp")
+    }
+
+    /// Links to the jars of the distribution. Flink before 1.19 takes no `--jars`, and looks for the job's jars in
+    /// the directory `usrlib` beside its own.
+    pub(crate) fn libraries(&self) -> PathBuf {
+        self.path.join("lib")
     }
 
     /// Jars of the job, as they were when the cluster was made.

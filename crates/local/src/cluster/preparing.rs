@@ -63,6 +63,10 @@ impl Cluster {
             Some(jar) => Some(jar.clone()),
             None => self.download_jar(record.jar_uri.as_deref()).await?,
         };
+        if !record.takes_jars() {
+            link_jars(&distribution.home.join("lib"), &self.directory.libraries())
+                .map_err(|error| ("JarNotAvailable".to_owned(), error.to_string()))?;
+        }
         record.flink_home = Some(distribution.home);
         record.java_home = Some(java.home.clone());
         self.write_configuration(&record, version, &java)
@@ -131,6 +135,21 @@ impl Cluster {
         }
         atomic_file::replace(&directory.join(format.file_name()), rendered.text.as_bytes())
     }
+}
+
+/// Makes a directory with links to the jars of another, all at once. One that is there is in use.
+fn link_jars(from: &Path, to: &Path) -> io::Result<()> {
+    if to.exists() {
+        return Ok(());
+    }
+    let beside = to.with_extension("new");
+    atomic_file::remove_directory(&beside)?;
+    atomic_file::create_private_directory(&beside)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        std::os::unix::fs::symlink(entry.path(), beside.join(entry.file_name()))?;
+    }
+    std::fs::rename(beside, to)
 }
 
 /// Whether a jar has to be downloaded.

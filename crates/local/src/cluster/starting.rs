@@ -155,7 +155,15 @@ impl Cluster {
             reserved.insert(port);
             Some(port)
         };
-        let rest = find(ports::FIRST_REST_PORT);
+        let wish = ports::fixed_rest_port(&self.state().record.configuration);
+        let rest = match wish {
+            Some(port) if ports::is_free(port) => Some(port),
+            Some(port) => {
+                let message = format!("port {port} (`rest.port`) is taken: end what listens there");
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
+            }
+            None => find(ports::FIRST_REST_PORT),
+        };
         let (Some(rest), Some(rpc)) = (rest, find(ports::FIRST_RPC_PORT)) else {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "no free port"));
         };
@@ -177,6 +185,7 @@ impl Cluster {
         let java_home = record.java_home.as_deref().ok_or_else(missing)?;
         let around = Surroundings {
             directory: &self.directory,
+            state_directory: self.services.layout.root(),
             java_home,
             inherited: &self.services.inherited_environment,
         };

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use super::download::{self, DownloadError};
-use super::{Progress, Report};
+use super::{Progress, Report, Unpacked};
 use crate::{atomic_file, limits};
 
 /// Downloads, checks and unpacks a release. The result is a directory below `cache` that is not yet in its place.
@@ -16,7 +16,7 @@ pub(super) async fn fetch(
     release: &str,
     cache: &Path,
     report: &Report,
-) -> Result<PathBuf, DownloadError> {
+) -> Result<Unpacked, DownloadError> {
     let name = format!("flink-{release}-bin-scala_2.12.tgz");
     let url = format!("{}/flink-{release}/{name}", base.trim_end_matches('/'));
     let published = download::fetch_text(http, &format!("{url}.sha512"), limits::CHECKSUM_BYTES_MAX).await?;
@@ -36,11 +36,13 @@ pub(super) async fn fetch(
         atomic_file::remove_directory(&fetching).map_err(io_at)?;
         return Err(error);
     }
-    let unpacked = unpack(&url, &archive, &fetching, release).await;
-    if unpacked.is_err() {
-        atomic_file::remove_directory(&fetching).map_err(io_at)?;
+    match unpack(&url, &archive, &fetching, release).await {
+        Ok(home) => Ok(Unpacked { home, fetching }),
+        Err(error) => {
+            atomic_file::remove_directory(&fetching).map_err(io_at)?;
+            Err(error)
+        }
     }
-    unpacked
 }
 
 async fn unpack(

@@ -12,7 +12,7 @@ use std::process::Stdio;
 use drey_flink::limits::shorten;
 use tokio::process::Command;
 
-use super::{Progress, Report};
+use super::{Progress, Report, Unpacked};
 use crate::{atomic_file, limits};
 
 /// Python versions for which releases of Flink have packages. Only scripts are taken from them, which are the same
@@ -49,18 +49,20 @@ pub(super) async fn fetch(
     release: &str,
     cache: &Path,
     report: &Report,
-) -> Result<PathBuf, PackagesError> {
+) -> Result<Unpacked, PackagesError> {
     let python = python.ok_or(PackagesError::NoPython)?;
     let fetching = cache.join(format!(".fetch-{release}-packages"));
     let io_error = |source| PackagesError::Io { path: fetching.clone(), source };
     // `pip` begins anew each time; what an earlier attempt left could be anything.
     atomic_file::remove_directory(&fetching).map_err(io_error)?;
     atomic_file::create_private_directory(&fetching).map_err(io_error)?;
-    let fetched = fetch_into(python, release, &fetching, report).await;
-    if fetched.is_err() {
-        atomic_file::remove_directory(&fetching).map_err(io_error)?;
+    match fetch_into(python, release, &fetching, report).await {
+        Ok(home) => Ok(Unpacked { home, fetching }),
+        Err(error) => {
+            atomic_file::remove_directory(&fetching).map_err(io_error)?;
+            Err(error)
+        }
     }
-    fetched
 }
 
 async fn fetch_into(

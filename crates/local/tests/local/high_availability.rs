@@ -19,8 +19,27 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::real_flink::{LIMIT, SMALL, job, project};
 use crate::support::{Project, available, deployment, record, target, until};
 
-/// Serves a Kubernetes API as long as the value lives.
-async fn serve(project: &Project) -> DropGuard {
+/// A Kubernetes API as long as the value lives.
+struct Api {
+    config_maps: String,
+    _stop: DropGuard,
+}
+
+impl Api {
+    /// Removes what Flink keeps there, as the engine does before a cluster that is not to go on from it: the job
+    /// graph of a job that was killed before its result was committed would bring it back beside the new one.
+    async fn forget_high_availability(&self) {
+        let http = reqwest::Client::new();
+        let list: Value = http.get(&self.config_maps).send().await.unwrap().json().await.unwrap();
+        for map in list["items"].as_array().unwrap() {
+            let name = map["metadata"]["name"].as_str().unwrap();
+            let deleted = http.delete(format!("{}/{name}", self.config_maps)).send().await.unwrap();
+            assert!(deleted.status().is_success());
+        }
+    }
+}
+
+async fn serve(project: &Project) -> Api {
     let server = ApiServer::in_memory().unwrap();
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -30,7 +49,7 @@ async fn serve(project: &Project) -> DropGuard {
         let stop = stop.clone();
         async move { server.serve(listener, Auth::None, stop).await.unwrap() }
     });
-    stop.drop_guard()
+    Api { config_maps: format!("{url}/api/v1/namespaces/default/configmaps"), _stop: stop.drop_guard() }
 }
 
 fn counter(version: FlinkVersion, seq: i64, job_id: &str, restore: Restore) -> Deployment {
@@ -46,7 +65,8 @@ async fn get(launcher: &LocalLauncher, deployment: &Deployment, path: &str) -> O
     serde_json::from_str(&answer).ok()
 }
 
-/// Waits until the job has completed a checkpoint with a higher id.
+/// Waits until the job has completed a checkpoint with a higher id. Flink writes a checkpoint to storage first and
+/// to high availability then: that the one before it is in both is certain.
 async fn until_checkpoint_after(launcher: &LocalLauncher, deployment: &Deployment, id: u64) -> u64 {
     let deadline = std::time::Instant::now() + LIMIT;
     loop {
@@ -128,18 +148,18 @@ async fn kill(launcher: &LocalLauncher, slot: Slot) {
 
 async fn check(version: FlinkVersion) {
     let project = project();
-    let _api = serve(&project).await;
+    let api = serve(&project).await;
     let launcher = project.open().await;
     let first = counter(version, 1, "0000000000000000000000000000000a", Restore::Empty);
     launcher.apply(&target("real"), &first).await.unwrap();
     until(&launcher, &target("real"), LIMIT, available).await;
-    let before = until_checkpoint_after(&launcher, &first, 0).await;
+    let before = until_checkpoint_after(&launcher, &first, 1).await;
 
     // A JobManager that is killed comes back in the same cluster, and the job goes on from its checkpoint.
     kill(&launcher, Slot::JobManager).await;
     until(&launcher, &target("real"), LIMIT, |seen| !available(seen)).await;
     until(&launcher, &target("real"), LIMIT, available).await;
-    assert!(restored(&launcher, &first).await["id"].as_u64() >= Some(before));
+    assert!(restored(&launcher, &first).await["id"].as_u64() >= Some(before - 1));
 
     // A cluster that is deleted leaves its checkpoints in high availability, for the next one with the job's id.
     let before = until_checkpoint_after(&launcher, &first, before).await;
@@ -148,9 +168,10 @@ async fn check(version: FlinkVersion) {
     let second = counter(version, 2, first.job_id.as_str(), Restore::LastState);
     launcher.apply(&target("real"), &second).await.unwrap();
     until(&launcher, &target("real"), LIMIT, available).await;
-    assert!(restored(&launcher, &second).await["id"].as_u64() >= Some(before));
+    assert!(restored(&launcher, &second).await["id"].as_u64() >= Some(before - 1));
 
     // A job that was stopped has a result. Its JobManager stays to be asked, and is not started again once gone.
+    until_checkpoint_after(&launcher, &second, before).await;
     let (savepoint, rank) = stop(&launcher, &project, &second).await;
     let deadline = std::time::Instant::now() + LIMIT;
     while launcher.job_result(&target("real"), &second.desired, &run_of(&second)).await != Seen::Present(()) {
@@ -169,6 +190,7 @@ async fn check(version: FlinkVersion) {
     end(&launcher).await;
 
     // The next run starts from the savepoint, under an id of its own, and its checkpoints rank above it.
+    api.forget_high_availability().await;
     let path = Restore::Path(savepoint.as_str().into());
     let third = counter(version, 3, "0000000000000000000000000000000b", path);
     launcher.apply(&target("real"), &third).await.unwrap();

@@ -93,6 +93,11 @@ async fn flink_1_20_runs_survives_a_kill_and_goes() {
 }
 
 #[tokio::test]
+async fn flink_1_18_runs_survives_a_kill_and_goes() {
+    check(FlinkVersion::V1_18).await;
+}
+
+#[tokio::test]
 async fn flink_2_1_runs_survives_a_kill_and_goes() {
     check(FlinkVersion::V2_1).await;
 }

@@ -16,8 +16,11 @@ use drey_core::{JobId, Restore, Seen};
 use drey_engine::launcher::{Launcher, Target};
 use drey_local::distribution::{DistributionConfig, Distributions};
 use drey_local::java::JavaPlaces;
-use drey_local::record::ClusterRecord;
+use drey_local::process_table::{CLUSTER_VARIABLE, family};
+use drey_local::record::{ClusterRecord, directories};
+use drey_local::state_dir::Layout;
 use drey_local::{LocalConfig, LocalLauncher, StateDirectory};
+use rustix::process::Signal;
 
 /// A project directory that goes away with the value.
 pub(crate) struct Project {
@@ -86,6 +89,18 @@ impl Project {
         let path = self.write(name, text.as_bytes());
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
         path
+    }
+}
+
+/// A test that fails leaves no process behind.
+impl Drop for Project {
+    fn drop(&mut self) {
+        for cluster in directories(&Layout::of(&self.state())).unwrap_or_default() {
+            let uid = cluster.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
+            for process in family(CLUSTER_VARIABLE, &uid, &[]).unwrap_or_default() {
+                let _ = process.signal(Signal::KILL);
+            }
+        }
     }
 }
 
