@@ -237,10 +237,10 @@ impl Cluster {
                 let slot_state = state.slots.entry(slot).or_default();
                 slot_state.running = None;
                 slot_state.attempts.exited(started_at_ms, now_ms, why);
-            } else if let Some(slot_state) = self.state().slots.get_mut(&slot) {
-                if let Some(running) = &slot_state.running {
-                    slot_state.attempts.healthy(running.started_at_ms, now_ms);
-                }
+            } else if let Some(slot_state) = self.state().slots.get_mut(&slot)
+                && let Some(running) = &slot_state.running
+            {
+                slot_state.attempts.healthy(running.started_at_ms, now_ms);
             }
         }
     }

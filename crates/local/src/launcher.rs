@@ -213,9 +213,9 @@ fn set_aside(layout: &Layout, directory: &ClusterDirectory, error: &io::Error) -
 #[async_trait]
 impl Launcher for LocalLauncher {
     async fn observe(&self, target: &Target) -> Seen<ObservedCluster> {
-        let seen = self.services.of(target).into_iter().map(|cluster| cluster.observe(target));
+        let mut seen = self.services.of(target).into_iter().map(|cluster| cluster.observe(target));
         // There is one at most, but for the moment in which one that is gone is taken off the list.
-        seen.filter(|seen| !seen.is_absent()).next_back().unwrap_or(Seen::Absent)
+        seen.rfind(|seen| !seen.is_absent()).unwrap_or(Seen::Absent)
     }
 
     async fn apply(&self, target: &Target, deployment: &Deployment) -> Result<(), LaunchError> {

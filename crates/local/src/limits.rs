@@ -70,6 +70,9 @@ pub const ARCHIVE_BYTES_MAX: u64 = 2 * 1024 * 1024 * 1024;
 /// The largest checksum file, bytes.
 pub const CHECKSUM_BYTES_MAX: u64 = 4 * 1024;
 
+/// How long a server may take to begin its answer: there may be another source.
+pub const DOWNLOAD_ANSWER_DEADLINE: Duration = Duration::from_secs(20);
+
 /// How long a download may stand still.
 pub const DOWNLOAD_STALL: Duration = Duration::from_secs(60);
 

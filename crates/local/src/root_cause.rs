@@ -37,7 +37,7 @@ pub(crate) fn of_text(text: &str) -> Option<String> {
 fn last_exception<'a>(lines: &[&'a str]) -> Option<&'a str> {
     let last_frame = lines.iter().rposition(|line| is_frame(line))?;
     let trace_line = |line: &&str| is_frame(line) || is_continuation(line);
-    let begin = lines[..last_frame].iter().rposition(|line| !trace_line(&line)).unwrap_or(0);
+    let begin = lines[..last_frame].iter().rposition(|line| !trace_line(line)).unwrap_or(0);
     let caused =
         lines[begin..=last_frame].iter().rev().find(|line| line.trim_start().starts_with("Caused by: "));
     Some(caused.unwrap_or(&lines[begin]))

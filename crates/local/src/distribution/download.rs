@@ -150,7 +150,7 @@ async fn request(
     if from_byte > 0 {
         request = request.header(RANGE, format!("bytes={from_byte}-"));
     }
-    let answered = tokio::time::timeout(limits::DOWNLOAD_STALL, request.send()).await;
+    let answered = tokio::time::timeout(limits::DOWNLOAD_ANSWER_DEADLINE, request.send()).await;
     let response = answered
         .map_err(|_| broken(url, "no answer in time"))
         .and_then(|sent| sent.map_err(|error| broken(url, &root_of(&error))))?;

@@ -17,7 +17,7 @@ const V1_20: FlinkVersion = FlinkVersion::new(1, 20);
 const ARCHIVE: &str = "/flink-1.20.7/flink-1.20.7-bin-scala_2.12.tgz";
 
 /// Files by path, and what is wrong with the server.
-struct Server {
+pub(crate) struct Server {
     files: BTreeMap<String, Vec<u8>>,
     /// The connection breaks after so many bytes of a body, this often.
     cuts: Mutex<Vec<usize>>,
@@ -26,11 +26,11 @@ struct Server {
 }
 
 impl Server {
-    fn new(files: BTreeMap<String, Vec<u8>>, cuts: &[usize]) -> Arc<Server> {
+    pub(crate) fn new(files: BTreeMap<String, Vec<u8>>, cuts: &[usize]) -> Arc<Server> {
         Arc::new(Server { files, cuts: Mutex::new(cuts.to_vec()), log: Mutex::default() })
     }
 
-    async fn start(self: &Arc<Self>) -> String {
+    pub(crate) async fn start(self: &Arc<Self>) -> String {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let server = Arc::clone(self);

@@ -1,4 +1,5 @@
 //! Tests of the crate from outside.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails as the test does")]
 
 mod distributions;
 #[cfg(feature = "real-flink")]

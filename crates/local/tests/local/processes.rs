@@ -14,6 +14,7 @@ use drey_local::state_dir::Layout;
 use rustix::process::Signal;
 use serde_json::json;
 
+use crate::distributions::Server;
 use crate::support::{Project, available, deployment, record, target, until};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -277,6 +278,66 @@ async fn what_cannot_run_is_refused_and_leaves_nothing() {
     let Err(LaunchError::Refused(message)) = launcher.apply(&target("a"), &too_new).await else { panic!() };
     assert!(message.starts_with("Flink 1.15 needs Java 11, 8"), "{message}");
     assert_eq!(directories(&Layout::of(&project.state())).unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_jar_from_elsewhere_is_downloaded_and_one_that_is_not_there_is_told() {
+    let project = project();
+    let launcher = project.open().await;
+    let files = std::collections::BTreeMap::from([("/a/job.jar".to_owned(), b"PK-downloaded".to_vec())]);
+    let base = Server::new(files, &[]).start().await;
+    let with_jar = |path: &str| {
+        let job = json!({"jarURI": format!("{base}{path}"), "args": ["serve"], "parallelism": 1});
+        deployment(FlinkVersion::V1_20, &job, &[])
+    };
+    launcher.apply(&target("a"), &with_jar("/a/job.jar")).await.unwrap();
+    until(&launcher, &target("a"), SOON, available).await;
+    assert_eq!(fs::read(record(&launcher).jar.unwrap()).unwrap(), b"PK-downloaded");
+    end(&launcher, "a").await;
+    launcher.apply(&target("a"), &with_jar("/a/none.jar")).await.unwrap();
+    let failing = |seen: &drey_core::Seen<drey_core::observed::Cluster>| {
+        seen.present().is_some_and(|cluster| matches!(cluster.phase, ClusterPhase::Failing { .. }))
+    };
+    let seen = until(&launcher, &target("a"), SOON, failing).await;
+    let ClusterPhase::Failing { reason, message } = &seen.present().unwrap().phase else { unreachable!() };
+    assert_eq!(reason, "JarNotAvailable");
+    assert!(message.starts_with("spec.job.jarURI: ") && message.contains("404"), "{message}");
+    end(&launcher, "a").await;
+}
+
+#[tokio::test]
+async fn a_port_of_the_users_own_is_used_or_refused() {
+    let project = project();
+    let launcher = project.open().await;
+    let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let deployment = deployment(FlinkVersion::V1_20, &job(&["serve"]), &[("rest.port", &port)]);
+    let Err(LaunchError::Refused(message)) = launcher.apply(&target("a"), &deployment).await else {
+        panic!()
+    };
+    assert!(message.contains("`rest.port`") && message.contains(&port), "{message}");
+    drop(taken);
+    launcher.apply(&target("a"), &deployment).await.unwrap();
+    until(&launcher, &target("a"), SOON, available).await;
+    let endpoint = launcher.rest_endpoint(&target("a"), &deployment.desired).await;
+    assert_eq!(endpoint, Some(format!("http://127.0.0.1:{port}/")));
+    end(&launcher, "a").await;
+}
+
+#[tokio::test]
+async fn processes_whose_cluster_somebody_has_removed_are_ended() {
+    let project = project();
+    let launcher = project.open().await;
+    start(&launcher, "a", &["serve"]).await;
+    until(&launcher, &target("a"), SOON, available).await;
+    let uid = record(&launcher).uid;
+    drop(launcher);
+    fs::remove_dir_all(project.state().join("clusters")).unwrap();
+    let launcher = project.open().await;
+    while !family(CLUSTER_VARIABLE, &uid, &[]).unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(launcher.observe(&target("a")).await.is_absent());
 }
 
 #[tokio::test]
