@@ -2,7 +2,8 @@
 //! restored from and what comes next. Every word comes from its spec and status; refuses to ask Flink.
 
 use drey_api::kinds::{
-    self, Condition, FlinkDeploymentSpec, FlinkDeploymentStatus, FlinkJobState, IntentRecord, LifecycleState,
+    self, Condition, FlinkDeploymentSpec, FlinkDeploymentStatus, FlinkJobState, IntentRecord, JobState,
+    LifecycleState,
 };
 use kube::core::DynamicObject;
 
@@ -77,6 +78,17 @@ impl View {
     #[must_use]
     pub fn current_lifecycle(&self) -> Option<LifecycleState> {
         self.is_current().then_some(self.status.lifecycle_state).flatten()
+    }
+
+    /// Whether the job is suspended as the newest spec wants it, also one that has never run.
+    #[must_use]
+    pub fn is_suspended(&self) -> bool {
+        let wants_to_run = self.spec.job.as_ref().is_some_and(|job| job.state == JobState::Running);
+        match self.current_lifecycle() {
+            Some(LifecycleState::Suspended) => true,
+            Some(LifecycleState::Created) => !wants_to_run && self.open_intent().is_none(),
+            Some(_) | None => false,
+        }
     }
 
     /// State of the job, as far as it is known.
@@ -168,7 +180,7 @@ impl View {
     fn next_at_rest(&self) -> String {
         match (self.stalled(), self.current_lifecycle()) {
             (Some(_), _) => "nothing, until the spec is changed".to_owned(),
-            (None, Some(LifecycleState::Suspended)) => format!("`drey resume {}` runs it again", self.name),
+            (None, Some(_)) if self.is_suspended() => format!("`drey resume {}` runs it again", self.name),
             _ => String::new(),
         }
     }
@@ -203,6 +215,13 @@ pub(crate) mod tests {
         let view = view(&json!({}), &json!({"observedGeneration": 1, "lifecycleState": "STABLE"}));
         assert_eq!(view.current_lifecycle(), None);
         assert_eq!(view.sentence(), "not looked at yet");
+    }
+
+    #[test]
+    fn a_job_that_was_created_suspended_is_suspended() {
+        let created = json!({"observedGeneration": 2, "lifecycleState": "CREATED"});
+        assert!(view(&json!({"job": {"state": "suspended"}}), &created).is_suspended());
+        assert!(!view(&json!({"job": {"state": "running"}}), &created).is_suspended());
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! `drey suspend`.
 
-use drey_api::kinds::LifecycleState;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -51,10 +50,10 @@ fn suspended(view: Option<&View>, generation: i64) -> Verdict<String> {
     if view.generation < generation {
         return Verdict::Waiting(String::new());
     }
-    match (view.current_lifecycle(), view.stalled()) {
-        (Some(LifecycleState::Suspended), _) => Verdict::Reached(kept(view)),
-        (_, Some(_)) => Verdict::Failed(stalled(view)),
-        (_, None) => Verdict::Waiting(progress(view)),
+    match (view.is_suspended(), view.stalled()) {
+        (true, _) => Verdict::Reached(kept(view)),
+        (false, Some(_)) => Verdict::Failed(stalled(view)),
+        (false, None) => Verdict::Waiting(progress(view)),
     }
 }
 

@@ -130,7 +130,7 @@ fn judge(awaited: &Awaited, view: Option<&View>) -> Verdict<()> {
         match awaited {
             Awaited::Stable => is(lifecycle == Some(LifecycleState::Stable)),
             Awaited::Running => is(view.is_current() && view.job_state() == Some(FlinkJobState::Running)),
-            Awaited::Suspended => is(lifecycle == Some(LifecycleState::Suspended)),
+            Awaited::Suspended => is(view.is_suspended()),
             Awaited::Finished => is(view.is_current() && view.job_state() == Some(FlinkJobState::Finished)),
             Awaited::Checkpoint | Awaited::Deleted => None,
             Awaited::Condition { type_, status } => is(view.is_current()

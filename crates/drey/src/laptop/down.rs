@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drey_api::kinds::LifecycleState;
 use drey_cli::connection::{Connection, ConnectionArgs};
 use drey_cli::deployment::View;
 use drey_cli::failure::{Failure, Kind};
@@ -121,12 +120,12 @@ async fn suspend_all(args: &Args, connection: &Connection) -> Result<(), Failure
 fn suspended(view: Option<&View>) -> Verdict<()> {
     match view {
         None => Verdict::Reached(()),
-        Some(view) => match (view.current_lifecycle(), view.stalled()) {
-            (Some(LifecycleState::Suspended), _) => Verdict::Reached(()),
-            (_, Some(_)) => {
+        Some(view) => match (view.is_suspended(), view.stalled()) {
+            (true, _) => Verdict::Reached(()),
+            (false, Some(_)) => {
                 Verdict::Failed(Failure::new(Kind::Failed, view.sentence()).on(view.object_name()))
             }
-            (_, None) => Verdict::Waiting(progress(view)),
+            (false, None) => Verdict::Waiting(progress(view)),
         },
     }
 }

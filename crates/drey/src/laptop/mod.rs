@@ -14,6 +14,7 @@ pub(crate) mod detach;
 pub(crate) mod display;
 pub(crate) mod down;
 pub(crate) mod files;
+pub(crate) mod log;
 pub(crate) mod logs;
 pub(crate) mod resume;
 pub(crate) mod stack;

@@ -19,8 +19,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::definitions;
 use super::files::Files;
+use super::{definitions, log};
 
 /// Namespace of objects that name none.
 pub(crate) const NAMESPACE: &str = "default";
@@ -53,6 +53,7 @@ impl Stack {
         let files = Files::below(directory);
         let state_directory = StateDirectory::open(files.root()).map_err(|error| unusable(&files, &error))?;
         let files = Files::of(state_directory.layout().root());
+        log::write_to(&files)?;
         let working_directory = files.root().parent().unwrap_or(directory).to_owned();
         let listener = listen(&files, port).await?;
         let address = listener.local_addr()?;

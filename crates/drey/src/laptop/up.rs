@@ -52,7 +52,6 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
     }
     let mut interrupts = Interrupts::listen()?;
     let mut stack = Stack::start(&args.dir, args.port).await?;
-    log_to_file(&stack.files)?;
     tracing::info!(address = %stack.address, version = env!("CARGO_PKG_VERSION"), "started");
     let outcome = serve(&mut stack, args, &documents, namespace, &mut interrupts).await;
     stop(stack, &mut interrupts).await;
@@ -159,20 +158,4 @@ impl Interrupts {
             _ = self.terminate.recv() => {}
         }
     }
-}
-
-/// The log of drey itself goes to a file: the terminal belongs to the table. `DREY_LOG` sets the filter.
-fn log_to_file(files: &Files) -> Result<(), Failure> {
-    let filter = std::env::var("DREY_LOG").unwrap_or_else(|_| "info,kube=warn,hyper=warn".to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(&filter).map_err(|error| {
-        Failure::new(Kind::Usage, format!("`DREY_LOG={filter}`: {error}"))
-            .hint("for example `DREY_LOG=debug`")
-    })?;
-    let log = files.open_log()?;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(std::sync::Mutex::new(log))
-        .try_init()
-        .map_err(|error| Failure::new(Kind::Internal, format!("the log cannot be opened: {error}")))
 }

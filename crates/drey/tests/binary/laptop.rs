@@ -1,0 +1,129 @@
+//! Laptop mode and the commands that talk to it.
+
+use serde_json::Value;
+
+use crate::support::{Place, is_private, suspended, until};
+
+fn resource(place: &Place, name: &str) -> Value {
+    serde_json::from_str(&place.ok(&["get", name, "-o", "json"])).expect("JSON")
+}
+
+#[test]
+fn a_deployment_is_applied_looked_at_changed_and_deleted() {
+    let mut place = Place::new();
+    place.up(&[]);
+    place.write("job.yaml", &suspended(&place, "a"));
+    assert_eq!(place.ok(&["apply", "-f", "job.yaml"]).trim(), "flinkdeployment/a created");
+    assert_eq!(place.ok(&["apply", "-f", "job.yaml"]).trim(), "flinkdeployment/a unchanged");
+    assert_eq!(place.ok(&["wait", "a", "--for", "suspended"]).trim(), "flinkdeployment/a suspended");
+    let jar = resource(&place, "a")["spec"]["job"]["jarURI"].clone();
+    assert!(
+        jar.as_str().is_some_and(|jar| jar.starts_with("file:///") && jar.ends_with("/job.jar")),
+        "{jar}"
+    );
+    let table = place.ok(&["get"]);
+    assert!(table.starts_with("NAME") && table.contains("CREATED"), "{table}");
+    assert_eq!(place.ok(&["get", "a", "-o", "jsonpath={.spec.job.parallelism}"]).trim(), "1");
+    let described = place.ok(&["describe", "flinkdeployment/a"]);
+    assert!(described.contains("`drey resume a` runs it again"), "{described}");
+    place.write("job.yaml", &suspended(&place, "a").replace("parallelism: 1", "parallelism: 2"));
+    assert_eq!(place.ok(&["apply", "-f", "job.yaml"]).trim(), "flinkdeployment/a configured");
+    assert_eq!(resource(&place, "a")["spec"]["job"]["parallelism"], 2);
+    assert_eq!(place.ok(&["delete", "a"]).trim(), "flinkdeployment/a deleted");
+    place.fails(&["describe", "a"], 3, &["flinkdeployment/a", "drey get -A"]);
+    place.ok(&["delete", "a", "--ignore-not-found"]);
+}
+
+#[test]
+fn what_cannot_be_reached_in_time_ends_with_124() {
+    let mut place = Place::new();
+    place.up(&[]);
+    place.write("job.yaml", &suspended(&place, "a"));
+    place.ok(&["apply", "-f", "job.yaml"]);
+    place.fails(
+        &["wait", "a", "--for", "running", "--timeout", "1s"],
+        124,
+        &["`running`", "drey describe a"],
+    );
+    place.fails(&["savepoint", "a"], 5, &["only a RUNNING job"]);
+}
+
+#[test]
+fn files_of_the_state_directory_are_private() {
+    let mut place = Place::new();
+    place.up(&[]);
+    let state_directory = place.work().join(".drey");
+    for name in ["", "kubeconfig", "token", "drey.log"] {
+        assert!(is_private(&state_directory.join(name)), "{name}");
+    }
+    assert!(place.output().contains("kubeconfig"), "{}", place.output());
+}
+
+#[test]
+fn nothing_that_was_acknowledged_is_lost_by_a_kill() {
+    let mut place = Place::new();
+    place.up(&[]);
+    place.write("job.yaml", &suspended(&place, "a"));
+    place.ok(&["apply", "-f", "job.yaml"]);
+    let before = resource(&place, "a")["metadata"]["uid"].clone();
+    place.kill();
+    place.up(&[]);
+    assert_eq!(resource(&place, "a")["metadata"]["uid"], before);
+}
+
+#[test]
+fn the_address_and_the_token_stay_over_a_restart() {
+    let mut place = Place::new();
+    place.up(&[]);
+    let before = std::fs::read_to_string(place.work().join(".drey/kubeconfig")).expect("read");
+    assert_eq!(place.terminate(), 0);
+    place.up(&[]);
+    let after = std::fs::read_to_string(place.work().join(".drey/kubeconfig")).expect("read");
+    assert_eq!(before, after);
+}
+
+#[test]
+fn files_of_up_are_applied_and_new_namespaces_made() {
+    let mut place = Place::new();
+    let text = suspended(&place, "a").replace("  name: a\n", "  name: a\n  namespace: team\n");
+    place.write("job.yaml", &text);
+    place.up(&["job.yaml"]);
+    until("the deployment to be there", || place.ok(&["get", "-A", "-o", "name"]).contains("/a"));
+    place.ok(&["wait", "a", "-n", "team", "--for", "suspended"]);
+    place.fails(&["apply", "-f", "job.yaml", "-n", "other"], 2, &["namespace `team`"]);
+}
+
+#[test]
+fn a_token_is_needed() {
+    let mut place = Place::new();
+    place.up(&[]);
+    let path = place.work().join(".drey/kubeconfig");
+    let text = std::fs::read_to_string(&path).expect("read");
+    let token = std::fs::read_to_string(place.work().join(".drey/token")).expect("read");
+    place.write("without-token", &text.replace(token.trim(), "0000"));
+    place.fails(&["get", "--kubeconfig", "without-token"], 4, &["Unauthorized"]);
+}
+
+#[test]
+fn in_the_background_it_runs_until_down_and_purge_leaves_nothing() {
+    let place = Place::new();
+    place.write("job.yaml", &suspended(&place, "a"));
+    let said = place.ok(&["up", "--detach", "job.yaml"]);
+    assert!(said.contains("in the background") && said.contains("flinkdeployment/a created"), "{said}");
+    place.ok(&["wait", "a", "--for", "suspended"]);
+    place.ok(&["down"]);
+    place.fails(&["get"], 6, &["not running"]);
+    place.ok(&["up", "--detach"]);
+    assert_eq!(resource(&place, "a")["spec"]["job"]["state"], "suspended", "its user had suspended it");
+    place.ok(&["down", "--purge"]);
+    assert!(!place.work().join(".drey").exists());
+    place.fails(&["down"], 3, &["nothing runs"]);
+}
+
+#[test]
+fn down_ends_a_drey_in_the_foreground() {
+    let mut place = Place::new();
+    place.up(&[]);
+    place.ok(&["down", "--now"]);
+    place.must_have_ended();
+}

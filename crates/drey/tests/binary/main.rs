@@ -1,0 +1,7 @@
+//! The built binary as a person uses it, without any Flink: deployments here are created suspended, so
+//! that nothing has to be started.
+
+mod bad_input;
+mod laptop;
+mod offline;
+mod support;
