@@ -74,6 +74,7 @@ fn tell(story: &mut Story, args: &Args) {
     if let Some(newer) = &args.then {
         story.step(&format!("{version} to {newer} by savepoint"), |story| change_version(story, newer));
     }
+    story.step(&format!("{version}: terminated and up again"), terminated_and_up);
     story.step(&format!("{version}: down and up again"), down_and_up);
     story.step(&format!("{version}: stateless begins anew"), stateless);
     story.step(&format!("{version}: purge leaves nothing"), purge);
@@ -188,6 +189,13 @@ fn change_version(story: &mut Story, newer: &str) -> Result<()> {
     story.apply()?;
     story.settled()?;
     story.must_be_restored_from("/savepoints/").map(drop)
+}
+
+fn terminated_and_up(story: &mut Story) -> Result<()> {
+    story.laptop.stop()?;
+    ensure!(story.laptop.living_processes()? == 0, "processes are left after SIGTERM");
+    story.laptop.up()?;
+    story.settled()
 }
 
 fn down_and_up(story: &mut Story) -> Result<()> {
