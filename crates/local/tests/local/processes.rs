@@ -1,6 +1,7 @@
 //! The life of clusters whose Flink is a script: starting, crashing, being taken over, being ended.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use drey_api::kinds::FlinkVersion;
@@ -23,10 +24,9 @@ const SOON: Duration = Duration::from_secs(20);
 fn project() -> Project {
     let mut project = Project::new();
     for script in ["standalone-job.sh", "taskmanager.sh"] {
-        project.write_program(
-            &format!("cache/flink/1.20.9/bin/{script}"),
-            include_str!("fake_flink/process.py"),
-        );
+        let program = include_bytes!("fake_flink/process.py");
+        let path = project.write(&format!("cache/flink/1.20.9/bin/{script}"), program);
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     for file in ["bin/flink-console.sh", "bin/config.sh", "lib/flink-dist-1.20.9.jar"] {
         project.write(&format!("cache/flink/1.20.9/{file}"), b"");

@@ -1,5 +1,4 @@
-//! Real Flink with its high availability in the embedded Kubernetes API: what survives what. Needs the same as
-//! `real_flink.rs`.
+//! Real Flink with its high availability in the embedded Kubernetes API: what survives what.
 
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::real_flink::{LIMIT, SMALL, job, project};
 use crate::support::{Project, available, deployment, record, target, until};
+use crate::{LIMIT, SMALL, alone, job, project};
 
 /// A Kubernetes API as long as the value lives.
 struct Api {
@@ -53,9 +52,7 @@ async fn serve(project: &Project) -> Api {
 }
 
 fn counter(version: FlinkVersion, seq: i64, job_id: &str, restore: Restore) -> Deployment {
-    let with_high_availability: Vec<_> =
-        SMALL.into_iter().filter(|(key, _)| *key != "high-availability.type").collect();
-    let deployment = deployment(version, &job("drey.examples.Counter"), &with_high_availability);
+    let deployment = deployment(version, &job("drey.examples.Counter"), &SMALL);
     Deployment { seq, job_id: JobId::new(job_id), restore, ..deployment }
 }
 
@@ -147,6 +144,7 @@ async fn kill(launcher: &LocalLauncher, slot: Slot) {
 }
 
 async fn check(version: FlinkVersion) {
+    let _alone = alone().await;
     let project = project();
     let api = serve(&project).await;
     let launcher = project.open().await;
@@ -164,6 +162,10 @@ async fn check(version: FlinkVersion) {
     // A cluster that is deleted leaves its checkpoints in high availability, for the next one with the job's id.
     let before = until_checkpoint_after(&launcher, &first, before).await;
     end(&launcher).await;
+    let kept = std::fs::read_dir(project.state().join("logs/default/real")).unwrap().next().unwrap().unwrap();
+    for log in ["jobmanager.log", "taskmanager-1.log"] {
+        assert!(std::fs::read_to_string(kept.path().join(log)).unwrap().contains(" INFO "), "{log}");
+    }
     assert!(launcher.job_result(&target("real"), &first.desired, &run_of(&first)).await.is_absent());
     let second = counter(version, 2, first.job_id.as_str(), Restore::LastState);
     launcher.apply(&target("real"), &second).await.unwrap();
