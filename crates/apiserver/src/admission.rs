@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use crate::errors::{ApiError, FieldError};
 use crate::event_forms::to_stored;
 use crate::kinds::{Family, Kind, check_crd};
+use crate::limits::DATA_BYTES_MAX;
 use crate::names::{check_metadata, metadata_type_problem};
 use crate::object::{drop_nulls, meta_text, order_root, tidy_metadata};
-use crate::schema::{apply_defaults, prune, type_errors, validate};
+use crate::schema::{apply_defaults, prune, type_errors, validate, validate_member};
+use crate::write::Part;
 
 /// What to do with fields that the schema does not know: the `fieldValidation` parameter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,41 +25,66 @@ pub(crate) enum FieldValidation {
     Strict,
 }
 
+/// Why a document cannot become an object.
+#[derive(Clone, Debug)]
+pub(crate) enum Refusal {
+    /// It does not decode as its kind; the text is the decoder's.
+    Undecodable(String),
+    Other(ApiError),
+}
+
+impl Refusal {
+    /// The answer to a document that a client sent whole.
+    pub(crate) fn of_document(self, kind: &Kind) -> ApiError {
+        match self {
+            Refusal::Undecodable(problem) => cannot_handle(kind, &problem),
+            Refusal::Other(error) => error,
+        }
+    }
+
+    /// The answer to a document that a patch made.
+    pub(crate) fn of_patched(self, document: &Value) -> ApiError {
+        match self {
+            Refusal::Undecodable(problem) => ApiError::patched_undecodable(document, &problem),
+            Refusal::Other(error) => error,
+        }
+    }
+}
+
 /// Checks the shape of a document and brings it into the stored form, without unknown fields, with defaults.
-/// Returns warnings.
+/// `duplicates` are the fields that the document names twice. Returns warnings.
 pub(crate) fn shape(
     value: &mut Value,
     kind: &Kind,
     unknown: FieldValidation,
-) -> Result<Vec<String>, ApiError> {
-    check_type(value, kind)?;
-    if let Some(problem) = metadata_type_problem(&value["metadata"]) {
-        return Err(cannot_handle(kind, &problem));
+    duplicates: &[String],
+) -> Result<Vec<String>, Refusal> {
+    check_type(value, kind).map_err(Refusal::Other)?;
+    let custom = kind.family == Family::Custom;
+    if let Some(problem) = metadata_type_problem(&value["metadata"], custom) {
+        return Err(Refusal::Undecodable(problem));
     }
-    let builtin = kind.family != Family::Custom;
-    let mut warnings = Vec::new();
-    let mut odd = tidy_metadata(value);
+    let mut odd: Vec<String> = duplicates.iter().map(|path| format!("duplicate field \"{path}\"")).collect();
+    let mut unknown_paths = tidy_metadata(value);
     if let Some(schema) = &kind.schema {
-        if builtin {
+        if !custom {
             if let Some(problem) = type_errors(value, schema, &kind.kind) {
-                return Err(cannot_handle(kind, &problem));
+                return Err(Refusal::Undecodable(problem));
             }
-            drop_nulls(value);
+            drop_nulls(value, schema);
         }
-        odd.extend(prune(value, schema).unknown);
+        unknown_paths.extend(prune(value, schema).unknown);
         apply_defaults(value, schema);
     }
-    if !odd.is_empty() {
-        let texts: Vec<String> = odd.iter().map(|path| format!("unknown field \"{path}\"")).collect();
-        match unknown {
-            FieldValidation::Ignore => {}
-            FieldValidation::Warn => warnings.extend(texts),
-            FieldValidation::Strict => {
-                let problem = format!("strict decoding error: {}", texts.join(", "));
-                return Err(cannot_handle(kind, &problem));
-            }
+    odd.extend(unknown_paths.iter().map(|path| format!("unknown field \"{path}\"")));
+    let warnings = match unknown {
+        FieldValidation::Ignore => Vec::new(),
+        FieldValidation::Warn => odd,
+        FieldValidation::Strict if odd.is_empty() => odd,
+        FieldValidation::Strict => {
+            return Err(Refusal::Undecodable(format!("strict decoding error: {}", odd.join(", "))));
         }
-    }
+    };
     to_stored(value, kind);
     value["kind"] = json!(kind.kind);
     default_builtin(value, kind.family);
@@ -71,31 +98,66 @@ fn cannot_handle(kind: &Kind, problem: &str) -> ApiError {
 }
 
 fn check_type(value: &Value, kind: &Kind) -> Result<(), ApiError> {
+    let Kind { kind: name, .. } = kind;
     if !value.is_object() {
-        return Err(ApiError::bad_request("the object provided is unrecognized (must be of type Object)"));
+        let message =
+            format!("the object provided is unrecognized (must be of type {name}): it is not a JSON object");
+        return Err(ApiError::bad_request(message));
     }
     let found_version = value["apiVersion"].as_str().unwrap_or("");
     let found_kind = value["kind"].as_str().unwrap_or("");
-    if kind.family == Family::Custom && (found_kind.is_empty() || found_version.is_empty()) {
-        let missing =
-            if found_kind.is_empty() { "Object 'Kind' is missing" } else { "Object 'apiVersion' is missing" };
-        return Err(ApiError::bad_request(format!("{missing} in '{value}'")));
+    match kind.family {
+        Family::Custom => check_custom_type(value, kind, found_version, found_kind),
+        _ => check_builtin_type(kind, found_version, found_kind),
     }
+}
+
+fn check_custom_type(value: &Value, kind: &Kind, version: &str, found: &str) -> Result<(), ApiError> {
     let expected = kind.api_version();
-    if !found_version.is_empty() && found_version != expected {
+    if found.is_empty() {
+        let text = value.to_string();
+        let start: String = text.chars().take(30).collect();
         let message = format!(
-            "the API version in the data ({found_version}) does not match the expected API version ({expected})"
+            "the object provided is unrecognized (must be of type {}): Object 'Kind' is missing in '{text}' ({start} ...)",
+            kind.kind
         );
         return Err(ApiError::bad_request(message));
     }
-    if !found_kind.is_empty() && found_kind != kind.kind {
-        let version = &kind.version;
+    if version != expected {
         let message = format!(
-            "{found_kind} in version \"{version}\" cannot be handled as a {}: converting ({found_kind}) to \
-             ({}): unknown conversion",
-            kind.kind, kind.kind
+            "the API version in the data ({version}) does not match the expected API version ({expected})"
         );
         return Err(ApiError::bad_request(message));
+    }
+    if found != kind.kind {
+        let error = FieldError::invalid("kind", &json!(found), &format!("must be {}", kind.kind));
+        return Err(ApiError::invalid(&kind.group, found, meta_text(value, "name"), &[error]));
+    }
+    Ok(())
+}
+
+fn check_builtin_type(kind: &Kind, version: &str, found: &str) -> Result<(), ApiError> {
+    let Kind { kind: name, .. } = kind;
+    let expected = kind.api_version();
+    let last = |version: &str| version.rsplit('/').next().unwrap_or(version).to_owned();
+    let refuse = |problem: String| {
+        let (found, version) = (if found.is_empty() { name } else { found }, last(version));
+        let message = format!("{found} in version \"{version}\" cannot be handled as a {name}: {problem}");
+        Err(ApiError::bad_request(message))
+    };
+    if !version.is_empty() && version != expected {
+        let shown = if found.is_empty() { name } else { found };
+        return refuse(format!(
+            "no kind \"{shown}\" is registered for version \"{version}\" in scheme \"pkg/runtime/scheme.go:111\""
+        ));
+    }
+    if !found.is_empty() && found != name {
+        let internal =
+            if kind.group.is_empty() { "core" } else { kind.group.split('.').next().unwrap_or("") };
+        return refuse(format!(
+            "converting ({}.{found}) to ({internal}.{name}): unknown conversion",
+            kind.version
+        ));
     }
     Ok(())
 }
@@ -163,17 +225,27 @@ fn default_secret(value: &mut Value) {
     }
 }
 
-/// Validates a shaped object. `old` is what it replaces. Returns warnings.
-pub(crate) fn check(value: &Value, old: Option<&Value>, kind: &Kind) -> Result<Vec<String>, ApiError> {
+/// Validates a shaped object. `old` is what it replaces, `part` what the request may change. Returns warnings.
+pub(crate) fn check(
+    value: &Value,
+    old: Option<&Value>,
+    kind: &Kind,
+    part: Part,
+) -> Result<Vec<String>, ApiError> {
     let mut errors = Vec::new();
     let mut warnings = Vec::new();
     errors.extend(check_metadata(&value["metadata"], kind.family));
-    errors.extend(check_owners(&value["metadata"]["ownerReferences"]));
     if let Some(old) = old {
         errors.extend(check_update(value, old, kind));
     }
     match (kind.family, &kind.schema) {
-        (Family::Custom, Some(schema)) => errors.extend(validate(value, schema)),
+        (Family::Custom, Some(schema)) if part == Part::Status => {
+            errors.extend(validate_member(value, schema, "status"))
+        }
+        (Family::Custom, Some(schema)) => {
+            errors.extend(validate(value, schema));
+            errors.extend(crate::scale::check(value, kind));
+        }
         (Family::CustomResourceDefinition, _) => {
             let outcome = check_crd(value, old);
             errors.extend(outcome.errors);
@@ -185,27 +257,6 @@ pub(crate) fn check(value: &Value, old: Option<&Value>, kind: &Kind) -> Result<V
         return Ok(warnings);
     }
     Err(ApiError::invalid(&kind.group, &kind.kind, meta_text(value, "name"), &errors))
-}
-
-fn check_owners(owners: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    let mut controllers = 0;
-    for (index, owner) in owners.as_array().into_iter().flatten().enumerate() {
-        for member in ["apiVersion", "kind", "name", "uid"] {
-            if owner[member].as_str().unwrap_or("").is_empty() {
-                let path = format!("metadata.ownerReferences[{index}].{member}");
-                let detail =
-                    if member == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                errors.push(FieldError::invalid(path, &json!(""), detail));
-            }
-        }
-        controllers += usize::from(owner["controller"] == true);
-    }
-    if controllers > 1 {
-        let detail = "Only one reference can have Controller set to true";
-        errors.push(FieldError::invalid("metadata.ownerReferences", owners, detail));
-    }
-    errors
 }
 
 fn check_update(value: &Value, old: &Value, kind: &Kind) -> Vec<FieldError> {
@@ -220,8 +271,14 @@ fn check_update(value: &Value, old: &Value, kind: &Kind) -> Vec<FieldError> {
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
                 shown.join(", ")
             );
-            errors.push(FieldError::forbidden("metadata.finalizers", &detail));
+            let error = FieldError::forbidden("metadata.finalizers", &detail);
+            // Metadata is validated twice on updates there, and both causes are listed.
+            errors.extend([error.clone(), error]);
         }
+    }
+    if !meta_text(value, "uid").is_empty() && value["metadata"]["uid"] != old["metadata"]["uid"] {
+        let error = FieldError::invalid("metadata.uid", &value["metadata"]["uid"], "field is immutable");
+        errors.extend([error.clone(), error]);
     }
     let frozen = old["immutable"] == true;
     match kind.family {
@@ -257,6 +314,10 @@ fn check_builtin(value: &Value, family: Family) -> Vec<FieldError> {
                         errors.push(FieldError::invalid(format!("{member}[{key}]"), &json!(key), &problem));
                     }
                 }
+            }
+            if data_bytes(value) > DATA_BYTES_MAX {
+                let field = if family == Family::Secret { "data" } else { "[]" };
+                errors.push(FieldError::too_long(field, DATA_BYTES_MAX));
             }
         }
         Family::Deployment => {
@@ -305,6 +366,19 @@ fn check_builtin(value: &Value, family: Family) -> Vec<FieldError> {
         | Family::RulesReview => {}
     }
     errors
+}
+
+/// The size of all values of a ConfigMap or Secret, base64 undone.
+fn data_bytes(value: &Value) -> usize {
+    let sum = |member: &str| -> usize {
+        let values = value[member].as_object().into_iter().flatten();
+        values.filter_map(|(_, text)| text.as_str()).map(str::len).sum()
+    };
+    let (plain, encoded) = match value["kind"] == "Secret" {
+        true => (0, sum("data")),
+        false => (sum("data"), sum("binaryData")),
+    };
+    plain + encoded / 4 * 3
 }
 
 fn data_key_problem(key: &str) -> Option<String> {

@@ -7,9 +7,9 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Content, List};
-use crate::errors::{ApiError, FieldError};
+use crate::errors::{ApiError, FieldError, Qualified};
 use crate::gc::{Propagation, Sweep};
-use crate::kinds::Family;
+use crate::kinds::{Family, Kind};
 use crate::object::meta_text;
 use crate::path::Query;
 use crate::selector::Selector;
@@ -45,15 +45,11 @@ impl DeleteOptions {
             (Some("Foreground"), _) => Propagation::Foreground,
             (Some("Orphan"), _) | (None, Some(true)) => Propagation::Orphan,
             (Some(other), None) => {
-                let supported = ["\"Background\"", "\"Foreground\"", "\"Orphan\"", "nil"].map(str::to_owned);
+                let supported =
+                    ["\"Foreground\"", "\"Background\"", "\"Orphan\"", "\"nil\""].map(str::to_owned);
                 return invalid(FieldError::unsupported("propagationPolicy", &json!(other), &supported));
             }
         };
-        let grace = body["gracePeriodSeconds"].as_i64();
-        if let Some(seconds) = grace.filter(|seconds| *seconds < 0) {
-            let detail = "must be greater than or equal to 0";
-            return invalid(FieldError::invalid("gracePeriodSeconds", &json!(seconds), detail));
-        }
         let dry_run =
             parse_dry_run(body["dryRun"][0].as_str().or_else(|| query.get("dryRun")), "DeleteOptions")?;
         let text = |member: &str| body["preconditions"][member].as_str().map(str::to_owned);
@@ -116,7 +112,7 @@ fn success(old: &Value, scope: &Scope, name: &str) -> Value {
     json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})
 }
 
-/// Deletes; returns what is left of the object, if anything, and its last state.
+/// Deletes; returns the object with its deletion mark, if it had to wait for anything, and its last state.
 fn perform(
     server: &Server,
     state: &mut State,
@@ -125,12 +121,13 @@ fn perform(
     options: &DeleteOptions,
 ) -> (Option<Bytes>, Bytes) {
     let before = state.get(key).map(|entry| entry.body.clone()).unwrap_or_default();
-    let finalizers = old["metadata"]["finalizers"].is_array();
     if options.dry_run {
-        return (finalizers.then(|| before.clone()), before);
+        let held = old["metadata"]["finalizers"].is_array();
+        return (held.then(|| before.clone()), before);
     }
-    Sweep::new(state, server.clock.now_ms()).delete(key, options.propagation);
-    (state.get(key).map(|entry| entry.body.clone()), before)
+    let marked = Sweep::new(state, server.clock.now_ms()).delete(key, options.propagation);
+    let left = state.get(key).map(|entry| entry.body.clone());
+    (left.or(marked), before)
 }
 
 fn check_preconditions(
@@ -139,15 +136,21 @@ fn check_preconditions(
     name: &str,
     options: &DeleteOptions,
 ) -> Result<(), ApiError> {
-    for (wanted, member, shown) in
-        [(&options.uid, "uid", "UID"), (&options.revision, "resourceVersion", "ResourceVersion")]
-    {
+    let Kind { group, kind, .. } = &*scope.kind;
+    // Here the real server names the kind where other conflicts name the resource.
+    let qualified = Qualified { group: group.clone(), resource: kind.clone() };
+    let checks = [
+        (&options.uid, "uid", "UID", "deleted and then recreated"),
+        (&options.revision, "resourceVersion", "ResourceVersion", "modified"),
+    ];
+    for (wanted, member, shown, why) in checks {
         let actual = meta_text(old, member);
         if let Some(wanted) = wanted.as_deref().filter(|wanted| *wanted != actual) {
             let why = format!(
-                "Precondition failed: {shown} in precondition: {wanted}, {shown} in object meta: {actual}"
+                "the {shown} in the precondition ({wanted}) does not match the {shown} in record ({actual}). The \
+                 object might have been {why}"
             );
-            return Err(ApiError::conflict(&scope.kind.qualified(), name, &why));
+            return Err(ApiError::conflict(&qualified, name, &why));
         }
     }
     Ok(())

@@ -128,8 +128,10 @@ fn verbs(kind: &Kind) -> &'static [&'static str] {
     match kind.family {
         Family::AccessReview | Family::RulesReview => &["create"],
         Family::Namespace => &["create", "delete", "get", "list", "patch", "update", "watch"],
-        Family::Custom
-        | Family::ConfigMap
+        Family::Custom => {
+            &["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"]
+        }
+        Family::ConfigMap
         | Family::Secret
         | Family::CoreEvent
         | Family::NewEvent

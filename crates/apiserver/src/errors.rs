@@ -6,6 +6,9 @@
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
+/// Stands for the answer of a router that knows no such path; it never goes on the wire.
+const PAGE_NOT_FOUND: &str = "PageNotFound";
+
 /// A resource as messages name it: `flinkdeployments.flink.apache.org`, or `configmaps` for the core group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Qualified {
@@ -105,13 +108,23 @@ pub(crate) struct ApiError {
     details: Option<Value>,
     /// Seconds for the `Retry-After` header.
     pub(crate) retry_after_seconds: Option<u32>,
+    /// Texts for `Warning` headers, which go out with refusals too.
+    pub(crate) warnings: Vec<String>,
     /// `metadata.continue` of an expired list that can go on from the newest state.
     continue_token: Option<String>,
 }
 
 impl ApiError {
     fn new(code: StatusCode, reason: &'static str, message: String) -> ApiError {
-        ApiError { code, reason, message, details: None, retry_after_seconds: None, continue_token: None }
+        ApiError {
+            code,
+            reason,
+            message,
+            details: None,
+            retry_after_seconds: None,
+            warnings: Vec::new(),
+            continue_token: None,
+        }
     }
 
     fn with_details(mut self, details: Value) -> ApiError {
@@ -128,6 +141,16 @@ impl ApiError {
     pub(crate) fn no_such_resource() -> ApiError {
         let message = "the server could not find the requested resource".to_owned();
         ApiError::new(StatusCode::NOT_FOUND, "NotFound", message).with_details(json!({}))
+    }
+
+    /// The path belongs to no API group at all: answered as plain text, as the real server's router does.
+    pub(crate) fn page_not_found() -> ApiError {
+        ApiError::new(StatusCode::NOT_FOUND, PAGE_NOT_FOUND, "404 page not found\n".to_owned())
+    }
+
+    /// Whether the answer is text instead of a `Status`.
+    pub(crate) fn is_plain_text(&self) -> bool {
+        self.reason == PAGE_NOT_FOUND
     }
 
     pub(crate) fn already_exists(resource: &Qualified, name: &str) -> ApiError {
@@ -222,8 +245,34 @@ impl ApiError {
         ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with_details(json!({}))
     }
 
+    /// As [`ApiError::method_not_allowed`], in the words of custom resources.
+    pub(crate) fn verb_not_supported(resource: &Qualified, verb: &str) -> ApiError {
+        let message = format!("{verb} is not supported on resources of kind \"{resource}\"");
+        ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "MethodNotAllowed", message).with_details(named(
+            "",
+            &resource.group,
+            &resource.resource,
+        ))
+    }
+
+    /// An error that the real server does not classify: 500 without a reason.
+    pub(crate) fn unclassified(message: impl Into<String>) -> ApiError {
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "", message.into())
+    }
+
+    /// A patched document that cannot be read as its kind.
+    pub(crate) fn patched_undecodable(document: &Value, problem: &str) -> ApiError {
+        let error = FieldError::invalid("patch", &json!(document.to_string()), problem);
+        ApiError::invalid("", "", "", &[error])
+    }
+
     pub(crate) fn unsupported_media_type(message: impl Into<String>) -> ApiError {
         ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UnsupportedMediaType", message.into())
+    }
+
+    /// With `details` present and empty, as Go's router leaves them.
+    pub(crate) fn without_details(self) -> ApiError {
+        self.with_details(json!({}))
     }
 
     pub(crate) fn not_acceptable(message: impl Into<String>) -> ApiError {
@@ -299,8 +348,10 @@ impl ApiError {
             "metadata": metadata,
             "status": "Failure",
             "message": self.message,
-            "reason": self.reason,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
         if let Some(details) = &self.details {
             status["details"] = details.clone();
         }

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 use crate::ids::Uid;
@@ -57,10 +58,13 @@ impl<'a> Sweep<'a> {
         Sweep { state, now_ms, now_text, steps: VecDeque::new() }
     }
 
-    /// Deletes an object, as a client asks for it.
-    pub(crate) fn delete(mut self, key: &ObjectKey, propagation: Propagation) {
-        self.steps.push_back(Step::Delete(key.clone(), propagation));
+    /// Deletes an object, as a client asks for it. Returns its body with the deletion mark, when it had to wait
+    /// for something; by now it may be gone all the same.
+    pub(crate) fn delete(mut self, key: &ObjectKey, propagation: Propagation) -> Option<Bytes> {
+        self.begin(key, propagation);
+        let marked = self.state.get(key).filter(|entry| entry.deleting).map(|entry| entry.body.clone());
         self.run();
+        marked
     }
 
     /// Looks at an object that was just written: it may have lost its last finalizer, or name owners that

@@ -135,12 +135,16 @@ fn respond(answer: Answer, view: View) -> Response<Body> {
         }
     };
     let mut response = with_type(code, "application/json", body);
+    add_warnings(&mut response, &warnings);
+    response
+}
+
+fn add_warnings(response: &mut Response<Body>, warnings: &[String]) {
     for warning in warnings {
-        if let Ok(value) = HeaderValue::try_from(warning_header(&warning)) {
+        if let Ok(value) = HeaderValue::try_from(warning_header(warning)) {
             response.headers_mut().append(WARNING, value);
         }
     }
-    response
 }
 
 /// RFC 7234: code, agent, quoted text.
@@ -158,11 +162,15 @@ fn with_type(code: StatusCode, media_type: &'static str, body: Body) -> Response
 }
 
 fn failure(error: &ApiError) -> Response<Body> {
-    let mut response =
-        with_type(error.code, "application/json", Body::from(render::encode(&error.to_status())));
+    if error.is_plain_text() {
+        return with_type(error.code, "text/plain; charset=utf-8", Body::from(error.message.clone()));
+    }
+    let body = Body::from(render::encode(&error.to_status()));
+    let mut response = with_type(error.code, "application/json", body);
     if let Some(seconds) = error.retry_after_seconds {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    add_warnings(&mut response, &error.warnings);
     response
 }
 

@@ -17,6 +17,7 @@ mod clock;
 mod commit;
 mod delete;
 mod discovery;
+mod document;
 mod errors;
 mod event_forms;
 mod expiry;

@@ -6,6 +6,8 @@ pub(crate) const REQUEST_BYTES_MAX: usize = 3 * 1024 * 1024;
 pub(crate) const OBJECT_BYTES_MAX: usize = 1_572_864;
 /// Most operations in one JSON patch, as kube-apiserver.
 pub(crate) const JSON_PATCH_OPERATIONS_MAX: usize = 10_000;
+/// Total size of the values of a ConfigMap or Secret, as kube-apiserver.
+pub(crate) const DATA_BYTES_MAX: usize = 1024 * 1024;
 /// Total size of all annotations of an object, as apimachinery.
 pub(crate) const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 /// Events that each resource remembers for watches that come back.
@@ -20,6 +22,8 @@ pub(crate) const FUTURE_REVISION_WAIT_MS: u64 = 3_000;
 pub(crate) const WATCH_TIMEOUT_SECONDS: u64 = 45 * 60;
 /// Time between bookmarks, as the watch cache.
 pub(crate) const BOOKMARK_INTERVAL_SECONDS: u64 = 60;
+/// How long before its end a watch gets its last bookmark, as the watch cache.
+pub(crate) const LAST_BOOKMARK_SECONDS: u64 = 2;
 /// Time between websocket pings, so that a peer that vanished is noticed.
 pub(crate) const WEBSOCKET_PING_SECONDS: u64 = 30;
 /// Events (the Kubernetes kind) live this long after their last write: `--event-ttl`.

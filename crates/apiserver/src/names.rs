@@ -22,7 +22,7 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
     '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex \
     used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 
-/// Checks `metadata.name`, labels and annotations.
+/// Checks `metadata`: name, labels, annotations, finalizers and owners.
 pub(crate) fn check_metadata(metadata: &Value, family: Family) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let name = metadata["name"].as_str().unwrap_or("");
@@ -31,36 +31,90 @@ pub(crate) fn check_metadata(metadata: &Value, family: Family) -> Vec<FieldError
     } else if let Some(problem) = name_problem(name, family) {
         errors.push(FieldError::invalid("metadata.name", &json!(name), &problem));
     }
-    for (key, value) in metadata["labels"].as_object().into_iter().flatten() {
-        if let Some(problem) = qualified_problem(key) {
-            errors.push(FieldError::invalid("metadata.labels", &json!(key), &problem));
-        }
+    let entries = |member: &str| metadata[member].as_object().into_iter().flatten();
+    for (key, value) in entries("labels") {
+        let problems = qualified_problems(key);
+        errors.extend(
+            problems.iter().map(|problem| FieldError::invalid("metadata.labels", &json!(key), problem)),
+        );
         if let Some(problem) = value.as_str().and_then(label_value_problem) {
             errors.push(FieldError::invalid("metadata.labels", value, &problem));
         }
     }
     let mut annotation_bytes = 0;
-    for (key, value) in metadata["annotations"].as_object().into_iter().flatten() {
+    for (key, value) in entries("annotations") {
         annotation_bytes += key.len() + value.as_str().map_or(0, str::len);
-        if let Some(problem) = qualified_problem(&key.to_lowercase()) {
-            errors.push(FieldError::invalid("metadata.annotations", &json!(key), &problem));
-        }
+        let problems = qualified_problems(&key.to_lowercase());
+        errors.extend(
+            problems.iter().map(|problem| FieldError::invalid("metadata.annotations", &json!(key), problem)),
+        );
     }
     if annotation_bytes > ANNOTATIONS_BYTES_MAX {
         errors.push(FieldError::too_long("metadata.annotations", ANNOTATIONS_BYTES_MAX));
+    }
+    errors.extend(check_finalizers(&metadata["finalizers"], family));
+    errors.extend(check_owners(&metadata["ownerReferences"]));
+    errors
+}
+
+fn check_finalizers(finalizers: &Value, family: Family) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (index, finalizer) in finalizers.as_array().into_iter().flatten().enumerate() {
+        let text = finalizer.as_str().unwrap_or("");
+        let problems = qualified_problems(text);
+        errors.extend(
+            problems.iter().map(|problem| FieldError::invalid("metadata.finalizers", finalizer, problem)),
+        );
+        let standard = matches!(text, "foregroundDeletion" | "orphan" | "kubernetes");
+        if family != Family::Custom && !text.contains('/') && !standard {
+            let detail = "name is neither a standard finalizer name nor is it fully qualified";
+            errors.push(FieldError::invalid(format!("metadata.finalizers[{index}]"), finalizer, detail));
+        }
+    }
+    errors
+}
+
+fn check_owners(owners: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut controllers = Vec::new();
+    for owner in owners.as_array().into_iter().flatten() {
+        let text = |member: &str| owner[member].as_str().unwrap_or("");
+        for member in ["apiVersion", "kind", "name", "uid"] {
+            if text(member).is_empty() {
+                let path = format!("metadata.ownerReferences.{member}");
+                let detail =
+                    if member == "apiVersion" { "version must not be empty" } else { "must not be empty" };
+                errors.push(FieldError::invalid(path, &json!(""), detail));
+            }
+        }
+        if owner["controller"] == true {
+            controllers.push(format!("{}/{}", text("kind"), text("name")));
+        }
+    }
+    if let [first, second, ..] = controllers.as_slice() {
+        let detail = format!(
+            "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {second}"
+        );
+        errors.push(FieldError::invalid("metadata.ownerReferences", owners, &detail));
     }
     errors
 }
 
 /// Checks what the metadata schema of every kind demands, in the words of Go's decoder.
-pub(crate) fn metadata_type_problem(metadata: &Value) -> Option<String> {
+///
+/// `custom` objects are decoded on their own in the real server, which shows in the paths.
+pub(crate) fn metadata_type_problem(metadata: &Value, custom: bool) -> Option<String> {
     let map = match metadata {
         Value::Null => return None,
         Value::Object(map) => map,
+        other if custom => {
+            let found = json_type(other);
+            return Some(format!("json: cannot unmarshal {found} into Go value of type v1.ObjectMeta"));
+        }
         other => return Some(unmarshal(other, "metadata", "v1.ObjectMeta")),
     };
     for (field, value) in map {
-        let path = format!("metadata.{field}");
+        let path = if custom { field.clone() } else { format!("metadata.{field}") };
         let problem = match (field.as_str(), value) {
             (_, Value::Null) => None,
             (
@@ -91,19 +145,24 @@ pub(crate) fn metadata_type_problem(metadata: &Value) -> Option<String> {
 }
 
 fn unmarshal(value: &Value, path: &str, into: &str) -> String {
-    let found = match value {
+    let found = json_type(value);
+    format!("json: cannot unmarshal {found} into Go struct field ObjectMeta.{path} of type {into}")
+}
+
+fn json_type(value: &Value) -> &'static str {
+    match value {
         Value::Null => "null",
         Value::Bool(_) => "bool",
         Value::Number(_) => "number",
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
-    };
-    format!("json: cannot unmarshal {found} into Go struct field ObjectMeta.{path} of type {into}")
+    }
 }
 
 fn name_problem(name: &str, family: Family) -> Option<String> {
     match family {
+        Family::Namespace if name.contains('.') => Some("must not contain dots".to_owned()),
         Family::Namespace => too_long(name, 63).or_else(|| (!is_label(name)).then(|| LABEL.to_owned())),
         Family::Service => {
             let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
@@ -159,27 +218,34 @@ fn is_name_part(text: &str) -> bool {
         && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }
 
-/// What is wrong with a label key.
-pub(crate) fn qualified_problem(key: &str) -> Option<String> {
-    let (prefix, name) = match key.split_once('/') {
-        Some((prefix, name)) => (Some(prefix), name),
-        None => (None, key),
+/// What is wrong with the key of a label or annotation.
+pub(crate) fn qualified_problems(key: &str) -> Vec<String> {
+    let (prefix, name) = match key.split('/').collect::<Vec<_>>().as_slice() {
+        [name] => (None, *name),
+        [prefix, name] => (Some(*prefix), *name),
+        _ => {
+            let shape = QUALIFIED.replacen("name part", "a valid label key", 1);
+            return vec![format!(
+                "{shape} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            )];
+        }
     };
-    if let Some(prefix) = prefix {
-        if prefix.is_empty() {
-            return Some("prefix part must be non-empty".to_owned());
-        }
-        if !is_subdomain(prefix) {
-            return Some(format!("prefix part {SUBDOMAIN}"));
-        }
+    let mut problems = Vec::new();
+    match prefix {
+        Some("") => problems.push("prefix part must be non-empty".to_owned()),
+        Some(prefix) if !is_subdomain(prefix) => problems.push(format!("prefix part {SUBDOMAIN}")),
+        Some(_) | None => {}
     }
     if name.is_empty() {
-        return Some("name part must be non-empty".to_owned());
+        problems.push("name part must be non-empty".to_owned());
     }
     if name.len() > 63 {
-        return Some("name part must be no more than 63 bytes".to_owned());
+        problems.push("name part must be no more than 63 bytes".to_owned());
     }
-    (!is_name_part(name)).then(|| QUALIFIED.to_owned())
+    if !is_name_part(name) {
+        problems.push(QUALIFIED.to_owned());
+    }
+    problems
 }
 
 /// What is wrong with a label value.
@@ -212,9 +278,9 @@ mod tests {
 
     #[test]
     fn label_keys_and_values() {
-        assert_eq!(qualified_problem("app.kubernetes.io/name"), None);
-        assert!(qualified_problem("/x").unwrap().contains("prefix"));
-        assert!(qualified_problem("a b").is_some());
+        assert!(qualified_problems("app.kubernetes.io/name").is_empty());
+        assert!(qualified_problems("/x")[0].contains("prefix"));
+        assert_eq!(qualified_problems("a b").len(), 1);
         assert_eq!(label_value_problem(""), None);
         assert!(label_value_problem("-").is_some());
     }

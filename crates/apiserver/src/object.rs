@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::schema::{Additional, Schema, Type};
+
 /// The members of ObjectMeta in the order in which they are written.
 const METADATA_MEMBERS: [&str; 13] = [
     "name",
@@ -98,14 +100,27 @@ pub(crate) fn tidy_metadata(value: &mut Value) -> Vec<String> {
     unknown
 }
 
-/// Removes nulls at any depth, as Go's decoding of typed kinds does.
-pub(crate) fn drop_nulls(value: &mut Value) {
+/// Removes nulls at any depth, as Go's decoding of typed kinds does: in a map of texts they become empty ones.
+pub(crate) fn drop_nulls(value: &mut Value, schema: &Schema) {
     match value {
         Value::Object(map) => {
+            if let Additional::Each(each) = &schema.additional
+                && each.kind == Type::String
+            {
+                map.values_mut().filter(|inner| inner.is_null()).for_each(|inner| *inner = json!(""));
+            }
             map.retain(|_, inner| !inner.is_null());
-            map.values_mut().for_each(drop_nulls);
+            for (name, inner) in map.iter_mut() {
+                if let Some(nested) = schema.nested(name) {
+                    drop_nulls(inner, nested);
+                }
+            }
         }
-        Value::Array(list) => list.iter_mut().for_each(drop_nulls),
+        Value::Array(list) => {
+            if let Some(items) = schema.items.as_deref() {
+                list.iter_mut().for_each(|item| drop_nulls(item, items));
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

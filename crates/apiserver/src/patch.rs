@@ -1,6 +1,7 @@
 //! The three kinds of patch, applied to a JSON tree. It refuses to know what is patched, except for the merge
 //! keys of the core kinds' lists.
 
+use json_patch::{AddOperation, PatchOperation};
 use serde_json::{Map, Value};
 
 use crate::errors::ApiError;
@@ -51,7 +52,31 @@ fn apply_json(target: &mut Value, patch: &Value) -> Result<(), ApiError> {
         );
         return Err(ApiError::request_too_large(message));
     }
-    json_patch::patch(target, &operations).map_err(|error| ApiError::patch_rejected(&error.to_string()))
+    let mut patched = target.clone();
+    for operation in operations.0 {
+        if let Some(operation) = forgiven(&patched, operation) {
+            json_patch::patch(&mut patched, &[operation])
+                .map_err(|error| ApiError::patch_rejected(&error.to_string()))?;
+        }
+    }
+    *target = patched;
+    Ok(())
+}
+
+/// The real server forgives what RFC 6902 refuses: removing a member that is not there does nothing, and
+/// replacing one adds it.
+fn forgiven(target: &Value, operation: PatchOperation) -> Option<PatchOperation> {
+    let lacks = |path: &str| {
+        path.rsplit_once('/').is_some_and(|(parent, _)| target.pointer(parent).is_some_and(Value::is_object))
+            && target.pointer(path).is_none()
+    };
+    match operation {
+        PatchOperation::Remove(remove) if lacks(remove.path.as_str()) => None,
+        PatchOperation::Replace(replace) if lacks(replace.path.as_str()) => {
+            Some(PatchOperation::Add(AddOperation { path: replace.path, value: replace.value }))
+        }
+        other => Some(other),
+    }
 }
 
 /// How a list of a core kind is merged.
@@ -108,17 +133,25 @@ fn merge_object(target: &mut Map<String, Value>, patch: &Map<String, Value>, par
             // `$setElementOrder/…` only orders items, and `$retainKeys` only unions; both follow below.
             continue;
         }
-        merge_field(target, key, value, parent);
+        merge_field(target, key, value, patch, parent);
     }
     retain_keys(target, patch);
     for (key, order) in patch {
-        if let Some(field) = key.strip_prefix("$setElementOrder/") {
-            set_order(target, field, order, parent);
+        if let (Some(field), Some(order)) = (key.strip_prefix("$setElementOrder/"), order.as_array())
+            && !patch.contains_key(field)
+        {
+            reorder(target, field, order, parent);
         }
     }
 }
 
-fn merge_field(target: &mut Map<String, Value>, key: &str, value: &Value, parent: &str) {
+fn merge_field(
+    target: &mut Map<String, Value>,
+    key: &str,
+    value: &Value,
+    patch: &Map<String, Value>,
+    parent: &str,
+) {
     match value {
         Value::Null => {
             target.shift_remove(key);
@@ -133,29 +166,38 @@ fn merge_field(target: &mut Map<String, Value>, key: &str, value: &Value, parent
             }
             merge_object(slot.as_object_mut().expect("made an object above"), inner, key);
         }
-        Value::Array(items) => merge_list(target, key, items, parent),
+        Value::Array(items) => {
+            let order = patch.get(&format!("$setElementOrder/{key}")).and_then(Value::as_array);
+            merge_list(target, key, items, order.map(Vec::as_slice), parent);
+        }
         scalar => {
             target.insert(key.to_owned(), scalar.clone());
         }
     }
 }
 
-fn merge_list(target: &mut Map<String, Value>, key: &str, patch: &[Value], parent: &str) {
+fn merge_list(
+    target: &mut Map<String, Value>,
+    key: &str,
+    patch: &[Value],
+    order: Option<&[Value]>,
+    parent: &str,
+) {
     let existing = target.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     let replace = patch.iter().any(|item| item["$patch"] == "replace");
-    let merged = match list_merge(parent, key) {
+    let merge = list_merge(parent, key);
+    let merged = match &merge {
         _ if replace => patch.iter().filter(|item| item.get("$patch").is_none()).cloned().collect(),
         ListMerge::Replace => patch.to_vec(),
         ListMerge::Set => {
-            let mut set = existing;
-            for item in patch {
-                if !set.contains(item) {
-                    set.push(item.clone());
-                }
-            }
-            set
+            let mut set = existing.clone();
+            set.extend(patch.iter().filter(|item| !existing.contains(item)).cloned());
+            in_order(set, order.unwrap_or(patch), &existing, &merge)
         }
-        ListMerge::Key(merge_key) => merge_by_key(existing, patch, merge_key, key),
+        ListMerge::Key(merge_key) => {
+            let merged = merge_by_key(existing.clone(), patch, merge_key, key);
+            in_order(merged, order.unwrap_or(patch), &existing, &merge)
+        }
     };
     target.insert(key.to_owned(), Value::Array(merged));
 }
@@ -196,14 +238,36 @@ fn retain_keys(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     }
 }
 
-fn set_order(target: &mut Map<String, Value>, field: &str, order: &Value, parent: &str) {
-    let (Some(order), Some(Value::Array(list))) = (order.as_array(), target.get_mut(field)) else { return };
-    let rank = |item: &Value| match list_merge(parent, field) {
-        ListMerge::Key(key) => order.iter().position(|wanted| wanted.get(key) == item.get(key)),
-        ListMerge::Set | ListMerge::Replace => order.iter().position(|wanted| wanted == item),
+fn reorder(target: &mut Map<String, Value>, field: &str, order: &[Value], parent: &str) {
+    if let Some(Value::Array(list)) = target.get_mut(field) {
+        let existing = list.clone();
+        *list = in_order(existing.clone(), order, &existing, &list_merge(parent, field));
+    }
+}
+
+/// Orders a merged list: the items that the patch names in its order, and among them the others where they
+/// stood in the list before.
+fn in_order(merged: Vec<Value>, order: &[Value], existing: &[Value], merge: &ListMerge) -> Vec<Value> {
+    let place = |item: &Value, list: &[Value]| match merge {
+        ListMerge::Key(key) => list.iter().position(|other| other.get(key) == item.get(key)),
+        ListMerge::Set | ListMerge::Replace => list.iter().position(|other| other == item),
     };
-    // Items that the order does not name keep their place at the end, as they came later.
-    list.sort_by_key(|item| rank(item).unwrap_or(usize::MAX));
+    let (mut named, others): (Vec<Value>, Vec<Value>) =
+        merged.into_iter().partition(|item| place(item, order).is_some());
+    named.sort_by_key(|item| place(item, order));
+    let mut others = others.into_iter().peekable();
+    let mut result = Vec::with_capacity(named.len());
+    for item in named {
+        while let Some(other) = others.peek() {
+            match (place(other, existing), place(&item, existing)) {
+                (Some(one), Some(two)) if one < two => result.extend(others.next()),
+                _ => break,
+            }
+        }
+        result.push(item);
+    }
+    result.extend(others);
+    result
 }
 
 #[cfg(test)]
@@ -246,7 +310,7 @@ mod tests {
             json!({"spec": {"containers": [{"name": "a", "image": "2", "env": [{"name": "Y", "value": "2"}]},
                 {"name": "b", "$patch": "delete"}, {"name": "c"}]}}),
             json!({"spec": {"containers": [{"name": "a", "image": "2",
-                "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}, {"name": "c"}]}}),
+                "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]}, {"name": "c"}]}}),
         );
     }
 
@@ -257,7 +321,7 @@ mod tests {
             json!({"metadata": {"finalizers": ["a", "b"]}, "spec": {"strategy": {"type": "R", "rollingUpdate": {}}}}),
             json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]},
                 "spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}),
-            json!({"metadata": {"finalizers": ["b", "c"]}, "spec": {"strategy": {"type": "Recreate"}}}),
+            json!({"metadata": {"finalizers": ["c", "b"]}, "spec": {"strategy": {"type": "Recreate"}}}),
         );
         check(
             PatchKind::Strategic,

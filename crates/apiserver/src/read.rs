@@ -31,23 +31,38 @@ pub(crate) enum Freshness {
     Exactly(u64),
 }
 
+/// A resourceVersion that is no number.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")]
+pub(crate) struct NoRevision {
+    text: String,
+}
+
 /// Reads a resourceVersion parameter.
-pub(crate) fn parse_revision(text: &str) -> Result<u64, ApiError> {
-    text.parse().map_err(|_| {
-        let detail = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
-        let error = FieldError::invalid("resourceVersion", &json!(text), &detail);
-        ApiError::bad_request(format!("resourceVersion: {}", error.message))
-    })
+pub(crate) fn parse_revision(text: &str) -> Result<u64, NoRevision> {
+    text.parse().map_err(|_| NoRevision { text: text.to_owned() })
+}
+
+fn list_revision(text: &str) -> Result<u64, ApiError> {
+    parse_revision(text)
+        .map_err(|problem| ApiError::bad_request(format!("invalid resource version: {problem}")))
 }
 
 impl Freshness {
     /// Of a get or list.
-    pub(crate) fn of_query(query: &Query, scope: &Scope) -> Result<Freshness, ApiError> {
+    pub(crate) fn of_query(query: &Query) -> Result<Freshness, ApiError> {
         let (revision, matching) = (query.get("resourceVersion"), query.get("resourceVersionMatch"));
+        let initial = query.has("sendInitialEvents");
+        let not_for_lists =
+            || FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
         let refuse = |detail: &str| {
-            let error = FieldError::forbidden("resourceVersionMatch", detail);
-            Err(invalid_options(scope, &[error]))
+            let mut errors = vec![FieldError::forbidden("resourceVersionMatch", detail)];
+            errors.extend(initial.then(not_for_lists));
+            Err(invalid_options(&errors))
         };
+        if initial && (revision.is_some() || matching.is_none()) {
+            return Err(invalid_options(&[not_for_lists()]));
+        }
         match (revision, matching) {
             (None, None) => Ok(Freshness::Newest),
             (None, Some(_)) => refuse("resourceVersionMatch is forbidden unless resourceVersion is provided"),
@@ -55,23 +70,23 @@ impl Freshness {
                 refuse("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
             }
             (Some("0"), _) => Ok(Freshness::Any),
-            (Some(text), Some("Exact")) => Ok(Freshness::Exactly(parse_revision(text)?)),
+            (Some(text), Some("Exact")) => Ok(Freshness::Exactly(list_revision(text)?)),
             (Some(text), None) if query.get("limit").is_some() => {
                 // Paging with a revision and no rule means exactly that revision.
-                Ok(Freshness::Exactly(parse_revision(text)?))
+                Ok(Freshness::Exactly(list_revision(text)?))
             }
-            (Some(text), None | Some("NotOlderThan")) => Ok(Freshness::NotOlderThan(parse_revision(text)?)),
+            (Some(text), None | Some("NotOlderThan")) => Ok(Freshness::NotOlderThan(list_revision(text)?)),
             (Some(_), Some(other)) => {
                 let supported = ["\"Exact\"".to_owned(), "\"NotOlderThan\"".to_owned(), "\"\"".to_owned()];
                 let error = FieldError::unsupported("resourceVersionMatch", &json!(other), &supported);
-                Err(invalid_options(scope, &[error]))
+                Err(invalid_options(&[error]))
             }
         }
     }
 }
 
 /// Options of lists and watches that do not go together.
-pub(crate) fn invalid_options(_scope: &Scope, errors: &[FieldError]) -> ApiError {
+pub(crate) fn invalid_options(errors: &[FieldError]) -> ApiError {
     ApiError::invalid("meta.k8s.io", "ListOptions", "", errors)
 }
 
@@ -131,7 +146,7 @@ impl ListRequest {
             }
             Some(token) => Some(read_token(token)?),
         };
-        let freshness = if from.is_some() { Freshness::Newest } else { Freshness::of_query(query, scope)? };
+        let freshness = if from.is_some() { Freshness::Newest } else { Freshness::of_query(query)? };
         // Whatever is there is the whole list: paging begins only where order is promised.
         let limit = if freshness == Freshness::Any { 0 } else { limit };
         Ok(ListRequest { selector, freshness, limit: usize::try_from(limit).unwrap_or(0), from })
@@ -139,7 +154,8 @@ impl ListRequest {
 }
 
 fn read_token(token: &str) -> Result<ContinueFrom, ApiError> {
-    let broken = || ApiError::bad_request(format!("continue key is not valid: {token:?}"));
+    let broken =
+        || ApiError::bad_request(format!("invalid continue token: continue key is not valid: {token:?}"));
     let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| broken())?;
     let value: Value = serde_json::from_slice(&bytes).map_err(|_| broken())?;
     let revision = value["rv"].as_u64().ok_or_else(broken)?;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::List;
 use crate::errors::ApiError;
 use crate::event_forms::to_served;
-use crate::kinds::Kind;
+use crate::kinds::{Family, Kind};
 use crate::state::decode;
 use crate::table;
 
@@ -120,13 +120,24 @@ pub(crate) fn list(list: &List, view: View) -> Vec<Bytes> {
         json!(list_kind),
         json!(api_version)
     );
-    let mut pieces = Vec::with_capacity(list.bodies.len() * 2 + 2);
+    // Items of built-in kinds do not repeat their kind, as Go's typed lists do not.
+    let typed = view.form == Form::Json && kind.family != Family::Custom && kind.is_stored_form();
+    let item_prefix = typed.then(|| {
+        format!("{{\"apiVersion\":{},\"kind\":{},", json!(kind.storage_api_version), json!(kind.kind))
+    });
+    let mut pieces = Vec::with_capacity(list.bodies.len() * 3 + 2);
     pieces.push(Bytes::from(head));
     for (index, body) in list.bodies.iter().enumerate() {
         if index > 0 {
             pieces.push(Bytes::from_static(b","));
         }
-        pieces.push(object(kind, body, view));
+        match item_prefix.as_deref().and_then(|prefix| body.strip_prefix(prefix.as_bytes())) {
+            Some(rest) => {
+                pieces.push(Bytes::from_static(b"{"));
+                pieces.push(body.slice_ref(rest));
+            }
+            None => pieces.push(object(kind, body, view)),
+        }
     }
     pieces.push(Bytes::from_static(b"]}"));
     pieces

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::admission::FieldValidation;
 use crate::answer::Answer;
 use crate::delete::{DeleteOptions, delete, delete_collection, parse_dry_run};
+use crate::document::Document;
 use crate::errors::ApiError;
 use crate::kinds::{Family, Kind, Registry};
 use crate::patch::PatchKind;
@@ -58,8 +59,7 @@ pub(crate) async fn dispatch(
     stop: &CancellationToken,
 ) -> Result<Outcome, ApiError> {
     let registry = std::sync::Arc::clone(&server.shared.lock().registry);
-    let document =
-        |value: Value| Ok(Outcome::Answer(Answer::json(StatusCode::OK, value), plain_view(server)));
+    let reply = |value: Value| Ok(Outcome::Answer(Answer::json(StatusCode::OK, value), plain_view(server)));
     if let Target::Resource(path) = &call.target {
         return resource(server, call, path, &registry, stop).await;
     }
@@ -68,25 +68,23 @@ pub(crate) async fn dispatch(
     }
     match &call.target {
         Target::Resource(_) => unreachable_target(),
-        Target::Root => document(discovery::root(&registry)),
+        Target::Root => reply(discovery::root(&registry)),
         Target::Health => {
             Ok(Outcome::Document { media_type: "text/plain; charset=utf-8", body: Bytes::from_static(b"ok") })
         }
-        Target::Version => document(discovery::version()),
+        Target::Version => reply(discovery::version()),
         Target::CoreVersions => discovered(discovery::core(&registry, call.accept())),
         Target::Groups => discovered(discovery::groups(&registry, call.accept())),
-        Target::Group(group) => {
-            document(discovery::group(&registry, group).ok_or_else(ApiError::no_such_resource)?)
-        }
+        Target::Group(group) => reply(discovery::group(&registry, group).ok_or_else(|| unserved(group))?),
         Target::Resources { group, version } => {
-            document(discovery::resources(&registry, group, version).ok_or_else(ApiError::no_such_resource)?)
+            reply(discovery::resources(&registry, group, version).ok_or_else(|| unserved(group))?)
         }
         Target::OpenApiV2 => openapi::v2(server, &registry, call.accept()).map(finished),
-        Target::OpenApiV3 => document(openapi::v3_index(&registry)),
+        Target::OpenApiV3 => reply(openapi::v3_index(&registry)),
         Target::OpenApiV3Group { group, version } => {
-            document(openapi::v3(server, &registry, group, version).ok_or_else(ApiError::no_such_resource)?)
+            reply(openapi::v3(server, &registry, group, version).ok_or_else(ApiError::no_such_resource)?)
         }
-        Target::Unknown => Err(ApiError::no_such_resource()),
+        Target::Unknown => Err(ApiError::page_not_found()),
     }
 }
 
@@ -114,11 +112,11 @@ async fn resource(
     stop: &CancellationToken,
 ) -> Result<Outcome, ApiError> {
     let kind =
-        registry.find(&path.group, &path.version, &path.plural).ok_or_else(ApiError::no_such_resource)?;
+        registry.find(&path.group, &path.version, &path.plural).ok_or_else(|| unserved(&path.group))?;
     let scope =
         Scope { kind: std::sync::Arc::clone(kind), namespace: path.namespace.clone().unwrap_or_default() };
     if !scope.kind.namespaced && path.namespace.is_some() {
-        return Err(ApiError::no_such_resource());
+        return Err(unserved(&path.group));
     }
     if kind.is_virtual() {
         return reviews::answer(kind, call).map(|answer| Outcome::Answer(answer, plain_view(server)));
@@ -135,20 +133,45 @@ async fn resource(
     let outcome = match (&path.name, &path.subresource) {
         (None, _) => collection(server, call, &scope, view, stop).await,
         (Some(_), _) if kind.namespaced && path.namespace.is_none() => Err(ApiError::no_such_resource()),
-        (Some(name), None) => single(server, call, &scope, name, view, stop).await,
+        (Some(name), None) => single(server, call, &scope, name, view).await,
         (Some(name), Some(subresource)) => subresource_call(server, call, &scope, name, subresource)
             .map(|answer| Outcome::Answer(answer, view)),
     };
-    outcome.map(|outcome| with_deprecation(outcome, kind))
+    with_deprecation(outcome, kind)
 }
 
-fn with_deprecation(outcome: Outcome, kind: &Kind) -> Outcome {
-    match (outcome, &kind.deprecation) {
-        (Outcome::Answer(mut answer, view), Some(text)) => {
+/// Paths in built-in groups are answered with a `Status`; others belong to nobody.
+fn unserved(group: &str) -> ApiError {
+    let builtin = group.is_empty() || group == "apps" || group.ends_with(".k8s.io");
+    if builtin { ApiError::no_such_resource() } else { ApiError::page_not_found() }
+}
+
+fn with_deprecation(outcome: Result<Outcome, ApiError>, kind: &Kind) -> Result<Outcome, ApiError> {
+    let Some(text) = &kind.deprecation else { return outcome };
+    match outcome {
+        Ok(Outcome::Answer(mut answer, view)) => {
             answer.warnings.insert(0, text.clone());
-            Outcome::Answer(answer, view)
+            Ok(Outcome::Answer(answer, view))
         }
-        (outcome, _) => outcome,
+        Err(mut error) => {
+            error.warnings.insert(0, text.clone());
+            Err(error)
+        }
+        Ok(other) => Ok(other),
+    }
+}
+
+fn not_allowed(call: &Call, kind: &Kind) -> ApiError {
+    let verb = match call.method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ => "get",
+    };
+    match kind.family {
+        Family::Custom => ApiError::verb_not_supported(&kind.qualified(), verb),
+        _ => ApiError::method_not_allowed(),
     }
 }
 
@@ -161,7 +184,7 @@ async fn collection(
 ) -> Result<Outcome, ApiError> {
     match call.method {
         Method::GET | Method::HEAD if call.query.flag("watch") => {
-            start_watch(server, call, scope, None, view, stop).await
+            start_watch(server, call, scope, view, stop).await
         }
         Method::GET | Method::HEAD => {
             let request = ListRequest::parse(&call.query, scope)?;
@@ -172,8 +195,8 @@ async fn collection(
         }
         Method::POST => {
             let options = write_options(&call.query, "CreateOptions")?;
-            let value = json_body(call)?;
-            Ok(Outcome::Answer(create(server, scope, value, options)?, view))
+            let document = document(call, &scope.kind)?;
+            Ok(Outcome::Answer(create(server, scope, document, options)?, view))
         }
         Method::DELETE if scope.kind.namespaced && scope.namespace.is_empty() => {
             Err(ApiError::method_not_allowed())
@@ -184,7 +207,7 @@ async fn collection(
             let options = delete_options(call)?;
             Ok(Outcome::Answer(delete_collection(server, scope, &call.query, &options)?, view))
         }
-        _ => Err(ApiError::method_not_allowed()),
+        _ => Err(not_allowed(call, &scope.kind)),
     }
 }
 
@@ -194,15 +217,11 @@ async fn single(
     scope: &Scope,
     name: &str,
     view: View,
-    stop: &CancellationToken,
 ) -> Result<Outcome, ApiError> {
     let answer = match call.method {
-        Method::GET | Method::HEAD if call.query.flag("watch") => {
-            return start_watch(server, call, scope, Some(name), view, stop).await;
-        }
         Method::GET | Method::HEAD => {
             if let Freshness::NotOlderThan(revision) | Freshness::Exactly(revision) =
-                Freshness::of_query(&call.query, scope)?
+                Freshness::of_query(&call.query)?
             {
                 reach(server, revision).await?;
             }
@@ -210,14 +229,14 @@ async fn single(
         }
         Method::PUT => {
             let options = write_options(&call.query, "UpdateOptions")?;
-            update(server, scope, name, Part::Main, Change::Replace(json_body(call)?), options)?
+            update(server, scope, name, Part::Main, Change::Replace(document(call, &scope.kind)?), options)?
         }
         Method::PATCH => {
             let options = write_options(&call.query, "PatchOptions")?;
             update(server, scope, name, Part::Main, patch_body(call, scope)?, options)?
         }
         Method::DELETE => delete(server, scope, name, &delete_options(call)?)?,
-        _ => return Err(ApiError::method_not_allowed()),
+        _ => return Err(not_allowed(call, &scope.kind)),
     };
     Ok(Outcome::Answer(answer, view))
 }
@@ -226,11 +245,10 @@ async fn start_watch(
     server: &Server,
     call: &Call,
     scope: &Scope,
-    name: Option<&str>,
     view: View,
     stop: &CancellationToken,
 ) -> Result<Outcome, ApiError> {
-    let request = WatchRequest::parse(&call.query, scope, name)?;
+    let request = WatchRequest::parse(&call.query, scope)?;
     let watch = Watch::start(server.clone(), scope.clone(), request, view, stop.clone()).await?;
     Ok(Outcome::Watch(Box::new(watch)))
 }
@@ -244,9 +262,11 @@ fn subresource_call(
 ) -> Result<Answer, ApiError> {
     let kind = &scope.kind;
     let change = || match call.method {
-        Method::PUT => Ok((Change::Replace(json_body(call)?), write_options(&call.query, "UpdateOptions")?)),
+        Method::PUT => {
+            Ok((Change::Replace(document(call, &scope.kind)?), write_options(&call.query, "UpdateOptions")?))
+        }
         Method::PATCH => Ok((patch_body(call, scope)?, write_options(&call.query, "PatchOptions")?)),
-        _ => Err(ApiError::method_not_allowed()),
+        _ => Err(not_allowed(call, kind)),
     };
     match (subresource, kind.family) {
         ("status", _) if kind.status => match call.method {
@@ -271,6 +291,7 @@ fn subresource_call(
         | ("token", Family::ServiceAccount) => {
             Err(ApiError::not_implemented(&format!("{}/{subresource}", kind.plural)))
         }
+        (_, Family::Custom) => Err(ApiError::not_found(&kind.qualified(), name)),
         _ => Err(ApiError::no_such_resource()),
     }
 }
@@ -287,6 +308,14 @@ pub(crate) fn json_body(call: &Call) -> Result<Value, ApiError> {
         _ => Err(ApiError::unsupported_media_type(
             "the body of the request was in an unknown format - accepted media types include: application/json",
         )),
+    }
+}
+
+/// The body as an object of `kind`.
+fn document(call: &Call, kind: &Kind) -> Result<Document, ApiError> {
+    match call.media_type() {
+        "" | "application/json" | "*/*" => Document::parse(&call.body, &kind.kind),
+        _ => json_body(call).map(Document::from),
     }
 }
 
@@ -310,14 +339,13 @@ fn patch_body(call: &Call, scope: &Scope) -> Result<Change, ApiError> {
             ));
         }
         _ => {
-            let strategic = match scope.kind.family {
-                Family::Custom => "",
-                _ => ", application/strategic-merge-patch+json",
-            };
-            return Err(ApiError::unsupported_media_type(format!(
-                "the body of the request was in an unknown format - accepted media types include: \
-                 application/json-patch+json, application/merge-patch+json{strategic}"
-            )));
+            return Err(match scope.kind.family {
+                Family::Custom => ApiError::unsupported_media_type(
+                    "the body of the request was in an unknown format - accepted media types include: \
+                     application/json-patch+json, application/merge-patch+json",
+                ),
+                _ => ApiError::unsupported_media_type("415: Unsupported Media Type").without_details(),
+            });
         }
     };
     let patch = serde_json::from_slice(&call.body)
@@ -336,7 +364,7 @@ fn write_options(query: &Query, options: &str) -> Result<WriteOptions, ApiError>
         Some("Strict") => FieldValidation::Strict,
         Some("Ignore") => FieldValidation::Ignore,
         Some(other) => {
-            let supported = ["\"Ignore\"", "\"Strict\"", "\"Warn\"", "\"\""].map(str::to_owned);
+            let supported = ["\"\"", "\"Ignore\"", "\"Strict\"", "\"Warn\""].map(str::to_owned);
             let error = crate::errors::FieldError::unsupported("fieldValidation", &json!(other), &supported);
             return Err(ApiError::invalid("meta.k8s.io", options, "", &[error]));
         }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::errors::{ApiError, FieldError};
 use crate::jsonpath;
-use crate::kinds::{Kind, ScalePaths};
+use crate::kinds::{Family, Kind, ScalePaths};
 use crate::object::meta_text;
 
 fn paths(kind: &Kind) -> Result<&ScalePaths, ApiError> {
@@ -46,6 +46,74 @@ fn selector(value: &Value, paths: &ScalePaths) -> Option<String> {
     Some(parts.join(","))
 }
 
+/// Checks the replicas of a custom object as its accessor does, which knows no whole fractions.
+pub(crate) fn check(value: &Value, kind: &Kind) -> Vec<FieldError> {
+    let Some(paths) = &kind.scale else { return Vec::new() };
+    let path = &paths.spec_replicas;
+    let refuse = |shown: &Value, detail: &str| vec![FieldError::invalid(path, shown, detail)];
+    let mut node = value;
+    for member in path.split('.').filter(|member| !member.is_empty()) {
+        match node {
+            Value::Object(map) => match map.get(member) {
+                Some(inner) => node = inner,
+                None => return Vec::new(),
+            },
+            other => {
+                let found = go_type(other);
+                let detail = format!(
+                    "{path} accessor error: {} is of the type {found}, expected map[string]interface{{}}",
+                    go_text(other)
+                );
+                return refuse(&json!(0), &detail);
+            }
+        }
+    }
+    match node.as_i64() {
+        Some(count) if count < 0 => refuse(node, "should be a non-negative integer"),
+        Some(count) if count > i64::from(i32::MAX) => {
+            refuse(node, &format!("should be less than or equal to {}", i32::MAX))
+        }
+        Some(_) => Vec::new(),
+        None => {
+            let detail = format!(
+                "{path} accessor error: {} is of the type {}, expected int64",
+                go_text(node),
+                go_type(node)
+            );
+            refuse(&json!(0), &detail)
+        }
+    }
+}
+
+/// A value as Go's `%v` writes it.
+fn go_text(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Number(number) => {
+            number.as_f64().map_or_else(|| number.to_string(), |float| float.to_string())
+        }
+        Value::Array(list) => format!("[{}]", list.iter().map(go_text).collect::<Vec<_>>().join(" ")),
+        Value::Object(map) => {
+            let entries: Vec<String> =
+                map.iter().map(|(key, inner)| format!("{key}:{}", go_text(inner))).collect();
+            format!("map[{}]", entries.join(" "))
+        }
+        Value::Bool(flag) => flag.to_string(),
+    }
+}
+
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 /// Sets the replicas of an object from a `Scale`.
 pub(crate) fn set(value: &mut Value, kind: &Kind, scale: &Value) -> Result<(), ApiError> {
     let paths = paths(kind)?;
@@ -59,7 +127,8 @@ pub(crate) fn set(value: &mut Value, kind: &Kind, scale: &Value) -> Result<(), A
             None => return refuse(FieldError::invalid("spec.replicas", replicas, "must be an integer")),
         },
     };
-    if count < 0 {
+    // Custom objects are checked as a whole afterwards.
+    if count < 0 && kind.family != Family::Custom {
         let detail = "must be greater than or equal to 0";
         return refuse(FieldError::invalid("spec.replicas", replicas, detail));
     }

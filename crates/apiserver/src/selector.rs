@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::errors::ApiError;
 use crate::kinds::{Family, Kind};
-use crate::names::{label_value_problem, qualified_problem};
+use crate::names::{label_value_problem, qualified_problems};
 
 /// Both selectors of a list or watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,13 +91,21 @@ fn number(value: Option<&str>) -> Option<i64> {
 fn parse_labels(source: &str) -> Result<Vec<Requirement>, ApiError> {
     let broken = |why: &str| ApiError::bad_request(format!("unable to parse requirement: {why}"));
     let mut requirements = Vec::new();
+    if source.trim().is_empty() {
+        return Ok(requirements);
+    }
     for part in split_outside_parentheses(source) {
         let part = part.trim();
-        if part.is_empty() {
-            continue;
+        let unexpected = match part.chars().next() {
+            None => Some(','),
+            Some(first) => Some(first).filter(|first| matches!(first, '=' | ',' | '(' | ')' | '<' | '>')),
+        };
+        if let Some(unexpected) = unexpected {
+            let why = format!("found '{unexpected}', expected: !, identifier, or 'end of string'");
+            return Err(ApiError::bad_request(why));
         }
         let requirement = parse_requirement(part).map_err(|why| broken(&why))?;
-        if let Some(problem) = qualified_problem(&requirement.key) {
+        if let Some(problem) = qualified_problems(&requirement.key).first() {
             return Err(broken(&format!("<nil>: Invalid value: {:?}: {problem}", requirement.key)));
         }
         if let Operator::In(values) | Operator::NotIn(values) = &requirement.operator {
@@ -125,10 +133,10 @@ fn parse_requirement(part: &str) -> Result<Requirement, String> {
     if let Some((key, value)) = part.split_once("==").or_else(|| part.split_once('=')) {
         return of(key, Operator::In(one(value)));
     }
-    if let Some((key, set)) = part.split_once(" notin ").or_else(|| part.split_once(" notin(")) {
+    if let Some((key, set)) = split_operator(part, " notin") {
         return of(key, Operator::NotIn(parse_set(set)?));
     }
-    if let Some((key, set)) = part.split_once(" in ").or_else(|| part.split_once(" in(")) {
+    if let Some((key, set)) = split_operator(part, " in") {
         return of(key, Operator::In(parse_set(set)?));
     }
     for (sign, greater) in [('>', true), ('<', false)] {
@@ -149,8 +157,18 @@ fn parse_requirement(part: &str) -> Result<Requirement, String> {
     }
 }
 
+/// Splits at a word that a space or a parenthesis follows.
+fn split_operator<'a>(part: &'a str, operator: &str) -> Option<(&'a str, &'a str)> {
+    let (key, set) = part.split_once(operator)?;
+    set.starts_with([' ', '(']).then_some((key, set))
+}
+
 fn parse_set(set: &str) -> Result<Vec<String>, String> {
-    let inner = set.trim().trim_start_matches('(');
+    let set = set.trim();
+    let Some(inner) = set.strip_prefix('(') else {
+        let found = set.split(',').next().unwrap_or("");
+        return Err(format!("found '{found}' expected: '('"));
+    };
     let inner = inner.strip_suffix(')').ok_or_else(|| "found '', expected: ',' or ')'".to_owned())?;
     Ok(inner.split(',').map(|value| value.trim().to_owned()).collect())
 }
@@ -191,8 +209,21 @@ fn parse_fields(source: &str) -> Result<Vec<FieldRequirement>, ApiError> {
 
 fn unsupported_field(kind: &Kind, field: &str) -> String {
     match kind.family {
-        Family::Custom => format!("field label not supported: {field}"),
-        _ => format!("field label not supported: {field}"),
+        Family::ConfigMap | Family::Lease | Family::Deployment | Family::ServiceAccount => {
+            format!(
+                "\"{field}\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+            )
+        }
+        Family::Custom
+        | Family::Secret
+        | Family::CoreEvent
+        | Family::NewEvent
+        | Family::Namespace
+        | Family::Service
+        | Family::Pod
+        | Family::CustomResourceDefinition
+        | Family::AccessReview
+        | Family::RulesReview => format!("field label not supported: {field}"),
     }
 }
 

@@ -51,6 +51,8 @@ pub(crate) fn row(kind: &Kind, value: &Value, view: View) -> Value {
 
 fn cell(column: &Column, value: &Value, now_ms: i64) -> Value {
     match &column.cell {
+        Cell::Computed(Computed::DataCount) => json!(count(value, "data") + count(value, "binaryData")),
+        Cell::Computed(Computed::SecretCount) => json!(count(value, "secrets")),
         Cell::Computed(what) => json!(computed(*what, value, now_ms)),
         Cell::Path(path) => by_path(column, path, value, now_ms),
     }
@@ -82,16 +84,12 @@ fn plain(value: &Value) -> String {
 }
 
 fn computed(what: Computed, value: &Value, now_ms: i64) -> String {
-    let count = |member: &str| {
-        let node = &value[member];
-        node.as_object().map(serde_json::Map::len).or_else(|| node.as_array().map(Vec::len)).unwrap_or(0)
-    };
     match what {
         Computed::Name => meta_text(value, "name").to_owned(),
         Computed::Age => age(meta_text(value, "creationTimestamp"), now_ms),
         Computed::CreatedAt => meta_text(value, "creationTimestamp").to_owned(),
-        Computed::DataCount => (count("data") + count("binaryData")).to_string(),
-        Computed::SecretCount => count("secrets").to_string(),
+        Computed::DataCount => (count(value, "data") + count(value, "binaryData")).to_string(),
+        Computed::SecretCount => count(value, "secrets").to_string(),
         Computed::EventObject => {
             let involved = &value["involvedObject"];
             format!("{}/{}", plain_text(&involved["kind"]).to_lowercase(), plain_text(&involved["name"]))
@@ -101,6 +99,27 @@ fn computed(what: Computed, value: &Value, now_ms: i64) -> String {
             let seen = times.into_iter().find_map(Value::as_str);
             age(seen.unwrap_or(meta_text(value, "creationTimestamp")), now_ms)
         }
+        Computed::EventFirstSeen => {
+            let times = [&value["firstTimestamp"], &value["eventTime"]];
+            let seen = times.into_iter().find_map(Value::as_str);
+            age(seen.unwrap_or(meta_text(value, "creationTimestamp")), now_ms)
+        }
+        Computed::EventSource => {
+            let component = plain_text(&value["source"]["component"]);
+            let component =
+                if component.is_empty() { plain_text(&value["reportingComponent"]) } else { component };
+            match value["source"]["host"].as_str().filter(|host| !host.is_empty()) {
+                Some(host) => format!("{component}, {host}"),
+                None => component,
+            }
+        }
+        Computed::Containers => containers(value, "name"),
+        Computed::Images => containers(value, "image"),
+        Computed::Selector => selector(value),
+        Computed::ReadinessGates => match value["spec"]["readinessGates"].as_array() {
+            Some(gates) if !gates.is_empty() => format!("0/{}", gates.len()),
+            Some(_) | None => "<none>".to_owned(),
+        },
         Computed::PodReady => {
             let statuses = value["status"]["containerStatuses"].as_array();
             let ready = statuses.into_iter().flatten().filter(|status| status["ready"] == true).count();
@@ -121,6 +140,27 @@ fn computed(what: Computed, value: &Value, now_ms: i64) -> String {
         Computed::ServicePorts => service_ports(value),
         Computed::ServiceExternalIp => "<none>".to_owned(),
     }
+}
+
+fn count(value: &Value, member: &str) -> usize {
+    match &value[member] {
+        Value::Object(map) => map.len(),
+        Value::Array(list) => list.len(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
+}
+
+fn containers(value: &Value, member: &str) -> String {
+    let containers = value["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
+    containers.map(|container| plain_text(&container[member])).collect::<Vec<_>>().join(",")
+}
+
+fn selector(value: &Value) -> String {
+    let selector = &value["spec"]["selector"];
+    let labels = selector.get("matchLabels").unwrap_or(selector).as_object();
+    let parts: Vec<String> =
+        labels.into_iter().flatten().map(|(key, wanted)| format!("{key}={}", plain_text(wanted))).collect();
+    if parts.is_empty() { "<none>".to_owned() } else { parts.join(",") }
 }
 
 fn plain_text(value: &Value) -> String {

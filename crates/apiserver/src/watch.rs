@@ -14,7 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::commit::Progress;
 use crate::errors::{ApiError, FieldError};
-use crate::limits::{BOOKMARK_INTERVAL_SECONDS, WATCH_BATCH_EVENTS, WATCH_TIMEOUT_SECONDS};
+use crate::limits::{
+    BOOKMARK_INTERVAL_SECONDS, LAST_BOOKMARK_SECONDS, WATCH_BATCH_EVENTS, WATCH_TIMEOUT_SECONDS,
+};
 use crate::path::Query;
 use crate::read::{invalid_options, parse_revision};
 use crate::render::{Form, View, encode, watched};
@@ -42,14 +44,10 @@ enum From {
 }
 
 impl WatchRequest {
-    /// Reads the parameters. `name` restricts the watch to one object, as the path of one does.
-    pub(crate) fn parse(query: &Query, scope: &Scope, name: Option<&str>) -> Result<WatchRequest, ApiError> {
-        let mut fields = query.get("fieldSelector").unwrap_or("").to_owned();
-        if let Some(name) = name {
-            let comma = if fields.is_empty() { "" } else { "," };
-            fields = format!("{fields}{comma}metadata.name={name}");
-        }
-        let selector = Selector::parse(query.get("labelSelector").unwrap_or(""), &fields, &scope.kind)?;
+    /// Reads the parameters.
+    pub(crate) fn parse(query: &Query, scope: &Scope) -> Result<WatchRequest, ApiError> {
+        let fields = query.get("fieldSelector").unwrap_or("");
+        let selector = Selector::parse(query.get("labelSelector").unwrap_or(""), fields, &scope.kind)?;
         let bookmarks = query.flag("allowWatchBookmarks");
         let timeout = match query.get("timeoutSeconds") {
             None => WATCH_TIMEOUT_SECONDS,
@@ -57,35 +55,43 @@ impl WatchRequest {
                 ApiError::bad_request(format!("strconv.ParseInt: parsing {text:?}: invalid syntax"))
             })?,
         };
-        let from = beginning(query, scope, bookmarks)?;
+        let from = beginning(query, bookmarks)?;
         Ok(WatchRequest { selector, from, bookmarks, timeout: Duration::from_secs(timeout) })
     }
 }
 
-fn beginning(query: &Query, scope: &Scope, bookmarks: bool) -> Result<From, ApiError> {
+fn beginning(query: &Query, bookmarks: bool) -> Result<From, ApiError> {
     let revision = query.get("resourceVersion");
     let matching = query.get("resourceVersionMatch");
-    let refuse = |error| Err(invalid_options(scope, &[error]));
     if query.has("sendInitialEvents") {
         if matching != Some("NotOlderThan") {
             let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
-            return refuse(FieldError::forbidden("resourceVersionMatch", detail));
+            let mut errors = vec![FieldError::forbidden("resourceVersionMatch", detail)];
+            if let Some(other) = matching {
+                let supported = ["\"NotOlderThan\"".to_owned()];
+                errors.push(FieldError::unsupported("resourceVersionMatch", &json!(other), &supported));
+            }
+            return Err(invalid_options(&errors));
         }
         if query.flag("sendInitialEvents") {
             if let Some(text) = revision {
-                parse_revision(text)?;
+                watch_revision(text)?;
             }
             return Ok(From::Existing { announce_end: bookmarks });
         }
     } else if matching.is_some() {
         let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
-        return refuse(FieldError::forbidden("resourceVersionMatch", detail));
+        return Err(invalid_options(&[FieldError::forbidden("resourceVersionMatch", detail)]));
     }
     match revision {
         None | Some("0") if query.has("sendInitialEvents") => Ok(From::After(u64::MAX)),
         None | Some("0") => Ok(From::Existing { announce_end: false }),
-        Some(text) => Ok(From::After(parse_revision(text)?)),
+        Some(text) => Ok(From::After(watch_revision(text)?)),
     }
+}
+
+fn watch_revision(text: &str) -> Result<u64, ApiError> {
+    parse_revision(text).map_err(|problem| ApiError::unclassified(problem.to_string()))
 }
 
 /// A running watch: call [`Watch::next`] until it gives `None`.
@@ -124,7 +130,7 @@ impl Watch {
             bookmarks: request.bookmarks,
             pending: VecDeque::new(),
             ends_at: now + request.timeout,
-            bookmark_at: now + Duration::from_secs(BOOKMARK_INTERVAL_SECONDS),
+            bookmark_at: next_bookmark(now, now + request.timeout),
             stop,
             columns_sent: false,
             ended: false,
@@ -216,8 +222,8 @@ impl Watch {
             () = tokio::time::sleep_until(wake_at) => {
                 let now = Instant::now();
                 self.ended = now >= self.ends_at;
-                if self.bookmarks {
-                    self.bookmark_at = now + Duration::from_secs(BOOKMARK_INTERVAL_SECONDS);
+                if self.bookmarks && !self.ended {
+                    self.bookmark_at = next_bookmark(now, self.ends_at);
                     let bookmark = self.bookmark(false);
                     self.pending.push_back(bookmark);
                 }
@@ -304,6 +310,15 @@ impl Watch {
                 "columnDefinitions": null, "rows": []}),
         };
         line("BOOKMARK", &encode(&object))
+    }
+}
+
+/// Each minute, and shortly before the end, so that a client goes on from a fresh revision.
+fn next_bookmark(now: Instant, ends_at: Instant) -> Instant {
+    let regular = now + Duration::from_secs(BOOKMARK_INTERVAL_SECONDS);
+    match ends_at.checked_sub(Duration::from_secs(LAST_BOOKMARK_SECONDS)) {
+        Some(last) if last > now => regular.min(last),
+        Some(_) | None => regular,
     }
 }
 

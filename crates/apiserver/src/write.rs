@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::admission::{FieldValidation, check, shape};
 use crate::answer::{Answer, Content};
+use crate::document::Document;
 use crate::errors::{ApiError, FieldError};
 use crate::event_forms::{to_served, to_stored};
 use crate::gc::Sweep;
@@ -52,7 +53,7 @@ pub(crate) enum Part {
 /// Where the new object of an update comes from.
 pub(crate) enum Change {
     /// The whole document of a PUT.
-    Replace(Value),
+    Replace(Document),
     /// A patch of the current one.
     Patch(PatchKind, Value),
 }
@@ -61,20 +62,22 @@ pub(crate) enum Change {
 pub(crate) fn create(
     server: &Server,
     scope: &Scope,
-    mut value: Value,
+    document: Document,
     options: WriteOptions,
 ) -> Result<Answer, ApiError> {
     let kind = &scope.kind;
-    let mut warnings = shape(&mut value, kind, options.unknown_fields)?;
+    let Document { mut value, duplicates } = document;
+    let mut warnings = shape(&mut value, kind, options.unknown_fields, &duplicates)
+        .map_err(|refusal| refusal.of_document(kind))?;
     settle_namespace(&mut value, scope)?;
     if !meta_text(&value, "resourceVersion").is_empty() {
-        return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
+        return Err(ApiError::unclassified("resourceVersion should not be set on objects to be created"));
     }
     let mut state = server.shared.lock();
     check_namespace(&state, scope, meta_text(&value, "name"))?;
     let generated = generate_name(&mut state, scope, &mut value);
     prepare_create(&mut state, kind, &mut value, &server.clock.now_text());
-    warnings.extend(check(&value, None, kind)?);
+    warnings.extend(check(&value, None, kind, Part::Main)?);
     let name = meta_text(&value, "name").to_owned();
     let key = scope.key(&name);
     if state.get(&key).is_some() {
@@ -215,16 +218,11 @@ pub(crate) fn update(
         return missing(server, scope, name, part, change, options);
     };
     let is_put = matches!(change, Change::Replace(_));
-    let mut value = changed(kind, &old, change)?;
-    if is_put && kind.family == Family::Custom && meta_text(&value, "name").is_empty() {
-        let errors = [FieldError::required("metadata.name", "name must be provided")];
-        return Err(ApiError::bad_request(errors[0].message.replace("Required value: ", "")));
-    }
-    let mut warnings = shape(&mut value, kind, options.unknown_fields)?;
-    check_identity(&value, &old, scope, name)?;
+    let (mut value, mut warnings) = wanted(kind, &old, change, options)?;
+    check_identity(&value, &old, scope, name, is_put)?;
     check_revision(&value, &old, kind, is_put)?;
-    merge_parts(&mut value, &old, kind, part, &server.clock.now_text());
-    warnings.extend(check(&value, Some(&old), kind)?);
+    merge_parts(&mut value, &old, kind, part);
+    warnings.extend(check(&value, Some(&old), kind, part)?);
     if kind.family == Family::CustomResourceDefinition && part == Part::Main {
         settle_crd(&mut value, Some(&old), &server.clock.now_text());
     }
@@ -249,36 +247,52 @@ fn missing(
     options: WriteOptions,
 ) -> Result<Answer, ApiError> {
     match change {
-        Change::Replace(mut value) if scope.kind.creates_on_update() && part == Part::Main => {
-            value["metadata"]["name"] = json!(name);
-            create(server, scope, value, options)
+        Change::Replace(document) if scope.kind.creates_on_update() && part == Part::Main => {
+            create(server, scope, document, options)
         }
         Change::Replace(_) | Change::Patch(..) => Err(ApiError::not_found(&scope.kind.qualified(), name)),
     }
 }
 
-/// The document that the client wants, in the form of its version.
-fn changed(kind: &Kind, old: &Value, change: Change) -> Result<Value, ApiError> {
+/// The object that the client wants, shaped, with warnings.
+fn wanted(
+    kind: &Kind,
+    old: &Value,
+    change: Change,
+    options: WriteOptions,
+) -> Result<(Value, Vec<String>), ApiError> {
     match change {
-        Change::Replace(value) => Ok(value),
+        Change::Replace(Document { mut value, duplicates }) => {
+            let warnings = shape(&mut value, kind, options.unknown_fields, &duplicates)
+                .map_err(|refusal| refusal.of_document(kind))?;
+            Ok((value, warnings))
+        }
         Change::Patch(patch_kind, patch) => {
-            if patch_kind == PatchKind::Strategic && kind.family == Family::Custom {
-                return Err(ApiError::unsupported_media_type(
-                    "the body of the request was in an unknown format - accepted media types include: \
-                     application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml",
-                ));
-            }
             let mut value = old.clone();
             to_served(&mut value, kind);
             apply(patch_kind, &mut value, &patch)?;
-            Ok(value)
+            let patched = value.clone();
+            let warnings = shape(&mut value, kind, options.unknown_fields, &[])
+                .map_err(|refusal| refusal.of_patched(&patched))?;
+            Ok((value, warnings))
         }
     }
 }
 
-fn check_identity(value: &Value, old: &Value, scope: &Scope, name: &str) -> Result<(), ApiError> {
+fn check_identity(
+    value: &Value,
+    old: &Value,
+    scope: &Scope,
+    name: &str,
+    is_put: bool,
+) -> Result<(), ApiError> {
     let given = meta_text(value, "name");
-    if !given.is_empty() && given != name {
+    if given.is_empty() {
+        let message =
+            format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+        return Err(ApiError::bad_request(message));
+    }
+    if given != name {
         let message = format!("the name of the object ({given}) does not match the name on the URL ({name})");
         return Err(ApiError::bad_request(message));
     }
@@ -288,9 +302,16 @@ fn check_identity(value: &Value, old: &Value, scope: &Scope, name: &str) -> Resu
         return Err(ApiError::bad_request(message));
     }
     let (uid, old_uid) = (meta_text(value, "uid"), meta_text(old, "uid"));
-    if !uid.is_empty() && uid != old_uid {
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}");
-        return Err(ApiError::conflict(&scope.kind.qualified(), name, &why));
+    // A patch that changes the uid fails validation instead.
+    if is_put && !uid.is_empty() && uid != old_uid {
+        let Scope { kind, namespace } = scope;
+        let group = if kind.group.is_empty() { String::new() } else { format!("{}/", kind.group) };
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: /registry/{group}{}/{namespace}/{name}, ResourceVersion: 0, \
+             AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, UID in object meta: {old_uid}",
+            kind.plural
+        );
+        return Err(ApiError::conflict(&kind.qualified(), name, &why));
     }
     Ok(())
 }
@@ -308,9 +329,8 @@ fn check_revision(value: &Value, old: &Value, kind: &Kind, is_put: bool) -> Resu
         }
         "" | "0" => Ok(()),
         given if given.parse::<u64>().is_err() => {
-            let detail = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
-            let error = FieldError::invalid("metadata.resourceVersion", &json!(given), &detail);
-            Err(ApiError::invalid(&kind.group, &kind.kind, name, &[error]))
+            let message = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
+            Err(ApiError::unclassified(message))
         }
         given if given == meta_text(old, "resourceVersion") => Ok(()),
         _ => Err(ApiError::modified(&kind.qualified(), name)),
@@ -318,11 +338,10 @@ fn check_revision(value: &Value, old: &Value, kind: &Kind, is_put: bool) -> Resu
 }
 
 /// Keeps what this write may not change, and counts the generation.
-fn merge_parts(value: &mut Value, old: &Value, kind: &Kind, part: Part, _now: &str) {
-    const OWNED_BY_SERVER: [&str; 7] = [
+fn merge_parts(value: &mut Value, old: &Value, kind: &Kind, part: Part) {
+    const OWNED_BY_SERVER: [&str; 6] = [
         "name",
         "namespace",
-        "uid",
         "creationTimestamp",
         "deletionTimestamp",
         "deletionGracePeriodSeconds",
@@ -339,6 +358,9 @@ fn merge_parts(value: &mut Value, old: &Value, kind: &Kind, part: Part, _now: &s
         Part::Main => {}
     }
     copy_metadata(old, value, &OWNED_BY_SERVER);
+    if meta_text(value, "uid").is_empty() {
+        copy_metadata(old, value, &["uid"]);
+    }
     if kind.has_generation() && desired_state_differs(value, old, kind) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
         value["metadata"]["generation"] = json!(generation + 1);
@@ -380,14 +402,28 @@ fn store_update(
 }
 
 fn check_size(value: &Value) -> Result<(), ApiError> {
-    // Encoding is the exact measure; small objects, nearly all, are told by their parts at no cost.
-    let size = serde_json::to_vec(value).map_or(0, |body| body.len());
+    // Encoding is the exact measure; for small objects, nearly all, the length of their texts is enough.
+    if text_bytes(value) < OBJECT_BYTES_MAX / 4 {
+        return Ok(());
+    }
+    let size = encode(value).len();
     if size > OBJECT_BYTES_MAX {
         return Err(ApiError::request_too_large(format!(
             "the object takes {size} bytes, but at most {OBJECT_BYTES_MAX} can be stored: keep large data outside"
         )));
     }
     Ok(())
+}
+
+/// The bytes of all keys and texts, with some for each scalar: less than four times this is what encoding takes,
+/// unless most letters need escapes.
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(text) => text.len() + 2,
+        Value::Array(list) => list.iter().map(|item| text_bytes(item) + 1).sum(),
+        Value::Object(map) => map.iter().map(|(key, inner)| key.len() + 4 + text_bytes(inner)).sum(),
+    }
 }
 
 fn encode(value: &Value) -> Bytes {
@@ -417,17 +453,17 @@ pub(crate) fn update_scale(
     let old = state.decode(&key).ok_or_else(|| ApiError::not_found(&kind.qualified(), name))?;
     let mut wanted = crate::scale::of(&old, kind)?;
     match change {
-        Change::Replace(value) => wanted = value,
+        Change::Replace(document) => wanted = document.value,
         Change::Patch(patch_kind, patch) => apply(patch_kind, &mut wanted, &patch)?,
     }
-    check_identity(&wanted, &old, scope, name)?;
+    check_identity(&wanted, &old, scope, name, true)?;
     check_revision(&wanted, &old, kind, false)?;
     let mut value = old.clone();
     to_served(&mut value, kind);
     crate::scale::set(&mut value, kind, &wanted)?;
     to_stored(&mut value, kind);
-    merge_parts(&mut value, &old, kind, Part::Main, &server.clock.now_text());
-    let warnings = check(&value, Some(&old), kind)?;
+    merge_parts(&mut value, &old, kind, Part::Main);
+    let warnings = check(&value, Some(&old), kind, Part::Main)?;
     let body = store_update(server, &mut state, &key, &old, value, options);
     let revision = server.shared.seal(&mut state);
     let scale = crate::scale::of(&crate::state::decode(&body), kind)?;

@@ -223,8 +223,10 @@ fn columns(family: Family) -> Vec<Column> {
             path("Type", "string", ".type"),
             path("Reason", "string", ".reason"),
             computed("Object", Computed::EventObject),
-            wide(path("Source", "string", ".source.component")),
+            wide(path("Subobject", "string", ".involvedObject.fieldPath")),
+            wide(computed("Source", Computed::EventSource)),
             path("Message", "string", ".message"),
+            wide(computed("First Seen", Computed::EventFirstSeen)),
             wide(path("Count", "string", ".count")),
             wide(computed("Name", Computed::Name)),
         ],
@@ -237,6 +239,7 @@ fn columns(family: Family) -> Vec<Column> {
             computed("External-IP", Computed::ServiceExternalIp),
             computed("Port(s)", Computed::ServicePorts),
             age,
+            wide(computed("Selector", Computed::Selector)),
         ],
         Family::Deployment => vec![
             name,
@@ -244,6 +247,9 @@ fn columns(family: Family) -> Vec<Column> {
             path("Up-to-date", "string", ".status.updatedReplicas"),
             path("Available", "string", ".status.availableReplicas"),
             age,
+            wide(computed("Containers", Computed::Containers)),
+            wide(computed("Images", Computed::Images)),
+            wide(computed("Selector", Computed::Selector)),
         ],
         Family::Pod => vec![
             name,
@@ -253,6 +259,8 @@ fn columns(family: Family) -> Vec<Column> {
             age,
             wide(path("IP", "string", ".status.podIP")),
             wide(path("Node", "string", ".spec.nodeName")),
+            wide(path("Nominated Node", "string", ".status.nominatedNodeName")),
+            wide(computed("Readiness Gates", Computed::ReadinessGates)),
         ],
         Family::ServiceAccount => vec![name, computed("Secrets", Computed::SecretCount), age],
         Family::CustomResourceDefinition => {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::{Cell, Column, Computed, Family, Kind, ScalePaths, api_version};
+use super::{Cell, Column, Computed, Family, Kind, ScalePaths, api_version, version_priority};
 use crate::errors::FieldError;
 use crate::schema::{Schema, check_structural, compile};
 
@@ -44,10 +44,8 @@ fn kind_of(crd: &Value, version: &Value) -> Kind {
         .map(|schema| Arc::new(Schema { preserve_unknown: schema.preserve_unknown || preserve, ..schema }));
     let name = text(&version["name"]);
     let deprecation = (version["deprecated"] == true).then(|| {
-        version["deprecationWarning"].as_str().map_or_else(
-            || format!("{group}/{name} {} is deprecated", text(&accepted["kind"])),
-            str::to_owned,
-        )
+        let own = version["deprecationWarning"].as_str().map(str::to_owned);
+        own.unwrap_or_else(|| deprecation_text(spec, &group, &name, &text(&accepted["kind"])))
     });
     Kind {
         kind: text(&accepted["kind"]),
@@ -77,6 +75,23 @@ fn kind_of(crd: &Value, version: &Value) -> Kind {
         group,
         version: name,
         plural,
+    }
+}
+
+/// Names the best version that is served and not deprecated.
+fn deprecation_text(spec: &Value, group: &str, version: &str, kind: &str) -> String {
+    let versions = spec["versions"].as_array().into_iter().flatten();
+    let mut better: Vec<&str> = versions
+        .filter(|other| other["served"] == true && other["deprecated"] != true)
+        .filter_map(|other| other["name"].as_str())
+        .filter(|other| version_priority(other) > version_priority(version))
+        .collect();
+    better.sort_by_key(|other| version_priority(other));
+    match better.last() {
+        Some(better) => {
+            format!("{group}/{version} {kind} is deprecated; use {group}/{better} {kind}")
+        }
+        None => format!("{group}/{version} {kind} is deprecated"),
     }
 }
 
@@ -218,9 +233,14 @@ fn check_versions(spec: &Value, outcome: &mut CrdOutcome) {
         let path = format!("spec.versions[{index}].schema.openAPIV3Schema");
         let source = &version["schema"]["openAPIV3Schema"];
         if source.is_null() {
-            outcome.errors.push(FieldError::required(path, "schemas are required"));
+            outcome.errors.push(FieldError::required(path, ""));
             continue;
         }
+        // The only version's schema is validated as the schema of all versions.
+        let path = match versions.len() {
+            1 => "spec.validation.openAPIV3Schema".to_owned(),
+            _ => path,
+        };
         let report = check_structural(source, &path);
         outcome.errors.extend(report.errors);
         if let Err(error) = compile(source) {

@@ -1,5 +1,5 @@
-//! Fills in `default`s, and drops nulls that a default replaces, as the structural defaulting of
-//! apiextensions does.
+//! Fills in `default`s, and drops nulls where null is not allowed, as the structural defaulting of apiextensions
+//! does.
 
 use serde_json::Value;
 
@@ -20,6 +20,12 @@ pub(crate) fn apply_defaults(value: &mut Value, schema: &Schema) {
                     if missing {
                         map.insert(name.clone(), default.clone());
                     }
+                }
+                if map.get(name).is_some_and(Value::is_null)
+                    && !property.nullable
+                    && property.default.is_none()
+                {
+                    map.shift_remove(name);
                 }
                 if let Some(inner) = map.get_mut(name) {
                     apply_defaults(inner, property);
@@ -51,10 +57,11 @@ mod tests {
         let schema = compile(&json!({"type": "object", "properties": {"spec": {"type": "object", "properties": {
             "a": {"type": "integer", "default": 1},
             "b": {"type": "string", "nullable": true, "default": "x"},
+            "e": {"type": "string"},
             "c": {"type": "object", "default": {}, "properties": {"d": {"type": "boolean", "default": true}}}
         }}}}))
         .unwrap();
-        let mut value = json!({"spec": {"a": null, "b": null}});
+        let mut value = json!({"spec": {"a": null, "b": null, "e": null}});
         apply_defaults(&mut value, &schema);
         assert_eq!(value, json!({"spec": {"a": 1, "b": null, "c": {"d": true}}}));
         let mut untouched = json!({"metadata": {}});

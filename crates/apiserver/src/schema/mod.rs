@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 pub(crate) use check::check_structural;
 pub(crate) use defaults::apply_defaults;
 pub(crate) use prune::prune;
-pub(crate) use validate::{type_errors, validate};
+pub(crate) use validate::{type_errors, validate, validate_member};
 
 /// What JSON type a schema demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -122,6 +122,16 @@ pub(crate) struct Schema {
     pub(crate) bounds: Option<Box<Bounds>>,
     /// The Go type's name, for messages about built-in kinds; empty for custom ones.
     pub(crate) type_name: String,
+}
+
+impl Schema {
+    /// The schema of a member: its own, or that of all additional ones.
+    pub(crate) fn nested(&self, name: &str) -> Option<&Schema> {
+        self.properties.get(name).or(match &self.additional {
+            Additional::Each(each) => Some(each),
+            Additional::Anything | Additional::Unlisted => None,
+        })
+    }
 }
 
 /// Why a schema cannot be compiled: a path inside it and what is wrong there.

@@ -47,11 +47,7 @@ fn prune_object(
         if resource && matches!(name.as_str(), "apiVersion" | "kind" | "metadata") {
             return true;
         }
-        let inner = schema.properties.get(name).or(match &schema.additional {
-            Additional::Each(each) => Some(each),
-            Additional::Anything | Additional::Unlisted => None,
-        });
-        match inner {
+        match schema.nested(name) {
             Some(inner) => {
                 walk(value, inner, &join(path, name), pruned);
                 true

@@ -14,6 +14,16 @@ pub(crate) fn validate(value: &Value, schema: &Schema) -> Vec<FieldError> {
     errors
 }
 
+/// As [`validate`], for one member alone: its errors' texts name paths inside it, as for status updates.
+pub(crate) fn validate_member(value: &Value, schema: &Schema, member: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if let (Some(inner), Some(nested)) = (value.get(member), schema.nested(member)) {
+        walk(inner, nested, "", &mut errors);
+    }
+    errors.truncate(FIELD_ERRORS_MAX);
+    errors.into_iter().map(|error| FieldError { field: join(member, &error.field), ..error }).collect()
+}
+
 fn walk(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<FieldError>) {
     if errors.len() >= FIELD_ERRORS_MAX {
         return;
@@ -31,7 +41,7 @@ fn walk(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<FieldError>
         junctors(value, bounds, path, errors);
     }
     if let Some(format) = &schema.format {
-        check_format(value, format, schema.kind, path, errors);
+        check_format(value, format, path, errors);
     }
     match value {
         Value::Object(map) => {
@@ -39,11 +49,7 @@ fn walk(value: &Value, schema: &Schema, path: &str, errors: &mut Vec<FieldError>
                 errors.push(FieldError::required(join(path, name), ""));
             }
             for (name, inner) in map {
-                let nested = schema.properties.get(name).or(match &schema.additional {
-                    Additional::Each(each) => Some(each),
-                    Additional::Anything | Additional::Unlisted => None,
-                });
-                if let Some(nested) = nested {
+                if let Some(nested) = schema.nested(name) {
                     walk(inner, nested, &join(path, name), errors);
                 }
             }
@@ -76,7 +82,9 @@ fn fits(value: &Value, kind: Type) -> bool {
 fn is_integer(value: &Value) -> bool {
     match value {
         Value::Number(number) => {
-            number.is_i64() || number.is_u64() || number.as_f64().is_some_and(|float| float.fract() == 0.0)
+            // Whole fractions count, as far as an int64 goes.
+            let whole = |float: f64| float.fract() == 0.0 && float.abs() < 9.2e18;
+            number.is_i64() || number.is_u64() || number.as_f64().is_some_and(whole)
         }
         _ => false,
     }
@@ -219,19 +227,7 @@ fn quoted(path: &str) -> String {
     format!("\"{path}\"")
 }
 
-fn check_format(value: &Value, format: &str, kind: Type, path: &str, errors: &mut Vec<FieldError>) {
-    if let Value::Number(number) = value {
-        let fits = match format {
-            "int32" => number.as_i64().is_some_and(|int| i32::try_from(int).is_ok()),
-            "int64" => number.as_i64().is_some() || !number.is_u64(),
-            _ => true,
-        };
-        if !fits && kind == Type::Integer {
-            let detail = format!("{path} in body must be of type {format}: {}", quoted_value(value));
-            errors.push(FieldError::invalid(path, value, &detail));
-        }
-        return;
-    }
+fn check_format(value: &Value, format: &str, path: &str, errors: &mut Vec<FieldError>) {
     let Value::String(text) = value else { return };
     let fits = match format {
         "date-time" => crate::clock::parse_ms(text).is_some(),
@@ -248,15 +244,8 @@ fn check_format(value: &Value, format: &str, kind: Type, path: &str, errors: &mu
         _ => true,
     };
     if !fits {
-        let detail = format!("{path} in body must be of type {format}: {}", quoted_value(value));
-        errors.push(FieldError::invalid(path, value, &detail));
-    }
-}
-
-fn quoted_value(value: &Value) -> String {
-    match value {
-        Value::String(text) => json!(text).to_string(),
-        other => format!("\"{other}\""),
+        let detail = format!("{path} in body must be of type {format}: {value}");
+        errors.push(FieldError::wrong_type(path, text, &detail));
     }
 }
 

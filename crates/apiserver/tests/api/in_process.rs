@@ -101,11 +101,12 @@ async fn invalid_objects_are_refused_by_field() {
     assert_eq!(status.code, 422);
     assert_eq!(
         status.message,
-        "Widget.example.com \"a\" is invalid: [spec.color: Unsupported value: \"green\": supported values: \
-         \"red\", \"blue\", spec.size: Invalid value: -1: spec.size in body should be greater than or equal to 0]"
+        "Widget.example.com \"a\" is invalid: [spec.size: Invalid value: -1: spec.size in body should be greater \
+         than or equal to 0, spec.color: Unsupported value: \"green\": supported values: \"red\", \"blue\", \
+         .spec.size: Invalid value: -1: should be a non-negative integer]"
     );
     let causes = status.details.as_ref().map(|details| details.causes.len());
-    assert_eq!(causes, Some(2));
+    assert_eq!(causes, Some(3));
 }
 
 #[tokio::test]

@@ -137,9 +137,11 @@ fn read(kubectl: &Kubectl<'_>) {
     assert_eq!(lines.next().unwrap().unwrap(), "widget.example.com/a");
     watching.kill().unwrap();
     watching.wait().unwrap();
+    let uid = kubectl.run(&["get", "wd", "a", "-o", "jsonpath={.metadata.uid}"], None);
     let event = serde_json::json!({"apiVersion": "v1", "kind": "Event", "type": "Normal", "reason": "Made",
         "metadata": {"name": "a.1", "namespace": "default"}, "message": "it was made", "count": 1,
-        "involvedObject": {"apiVersion": "example.com/v1", "kind": "Widget", "name": "a", "namespace": "default"},
+        "involvedObject": {"apiVersion": "example.com/v1", "kind": "Widget", "name": "a", "namespace": "default",
+            "uid": uid},
         "source": {"component": "test"}, "lastTimestamp": "2026-11-21T10:00:00Z", "firstTimestamp": "2026-11-21T10:00:00Z"});
     kubectl.run(&["create", "-f", "-"], Some(&event));
     let events = kubectl.run(&["events", "--for", "widget/a"], None);

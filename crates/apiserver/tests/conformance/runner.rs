@@ -15,15 +15,29 @@
 //! | `ours`, `differs` | what this server answers instead, on purpose, and why |
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
+use regex::Regex;
 use serde_json::{Map, Value, json};
 
 /// How long an `until` may take.
 const UNTIL_SECONDS_MAX: u64 = 20;
+
+/// What differs from run to run inside texts, and what stands for it.
+static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+    [
+        (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
+        (r"current: \d+", "current: <n>"),
+        (r"ResourceVersion in record \(\d+\)", "ResourceVersion in record (<n>)"),
+    ]
+    .map(|(pattern, stands_for)| (Regex::new(pattern).expect("patterns are constant"), stands_for))
+    .into()
+});
 
 /// One line of a probe file.
 #[derive(Clone, Debug)]
@@ -165,21 +179,29 @@ impl Runner {
 
     /// Replaces what differs from run to run by what it stands for.
     fn normalized(&self, value: Value) -> Value {
+        self.normalized_at("", value)
+    }
+
+    fn normalized_at(&self, member: &str, value: Value) -> Value {
         match value {
-            Value::String(text) => Value::String(self.normalized_text(&text)),
-            Value::Array(list) => list.into_iter().map(|inner| self.normalized(inner)).collect(),
-            Value::Object(map) => map
-                .into_iter()
-                .map(|(key, inner)| (key, self.normalized(inner)))
-                .collect::<Map<_, _>>()
-                .into(),
+            Value::String(text) => Value::String(self.normalized_text(member, &text)),
+            Value::Array(list) => list.into_iter().map(|inner| self.normalized_at(member, inner)).collect(),
+            Value::Object(map) => {
+                let inner = map.into_iter().map(|(key, inner)| {
+                    let inner = self.normalized_at(&key, inner);
+                    (key, inner)
+                });
+                inner.collect::<Map<_, _>>().into()
+            }
             other => other,
         }
     }
 
-    fn normalized_text(&self, text: &str) -> String {
-        for (name, value) in &self.saved {
-            if text == value && !value.is_empty() {
+    fn normalized_text(&self, member: &str, text: &str) -> String {
+        // Revisions are short numbers, so they are only known by their place.
+        let known = |value: &String| value.len() > 7 || member.ends_with("resourceVersion");
+        for (name, value) in self.saved.iter().filter(|(_, value)| known(value)) {
+            if text == value {
                 return format!("${{{name}}}");
             }
         }
@@ -187,15 +209,8 @@ impl Runner {
         for (name, value) in self.saved.iter().filter(|(_, value)| value.len() > 7) {
             text = text.replace(value.as_str(), &format!("${{{name}}}"));
         }
-        for (pattern, stands_for) in [
-            (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
-            (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
-            (r"current: \d+", "current: <n>"),
-            (r"resource version: (\d+) \(\d+\)", "resource version: $1 (<n>)"),
-            (r"(ResourceVersion in [a-z ]+): \d{1,18}", "$1: <n>"),
-        ] {
-            let pattern = regex::Regex::new(pattern).expect("patterns are constant");
-            text = pattern.replace_all(&text, stands_for).into_owned();
+        for (pattern, stands_for) in VARYING.iter() {
+            text = pattern.replace_all(&text, *stands_for).into_owned();
         }
         text
     }
