@@ -118,7 +118,7 @@ pub struct End {
 pub enum Last {
     /// This one, read after the job was terminal.
     Snapshot(StoredSnapshot),
-    /// None: Flink was asked after the job was terminal and knows of none.
+    /// Flink was asked after the job was terminal and knows of none. Final only for a FINISHED job.
     Nothing,
     /// The user gave its state up.
     Discarded,

@@ -117,8 +117,11 @@ pub struct Rest {
     pub job: Seen<JobView>,
     /// The checkpoints of the job, read after `job`.
     pub checkpoints: Seen<Checkpoints>,
-    /// The asynchronous operation of the current intent.
+    /// The asynchronous operation of intent `operation_of`.
     pub operation: Seen<Operation>,
+    /// Number of the intent that was current when the JobManager was asked: an answer about an earlier operation says
+    /// nothing of the present one.
+    pub operation_of: i64,
     /// Root cause of a FAILED job, as Flink words it.
     pub failure: Option<String>,
     /// Restart and checkpoint counters, when the health check asks for them.
@@ -226,4 +229,14 @@ pub struct Refused {
     pub seq: i64,
     /// Who refused and why, in a sentence.
     pub message: String,
+}
+
+impl Observed {
+    /// How the operation of intent `seq` stands; `None` when the JobManager does not answer or was not asked for it.
+    pub fn operation(&self, seq: i64) -> Option<&Seen<Operation>> {
+        self.rest
+            .as_ref()
+            .filter(|rest| rest.reachable && rest.operation_of == seq)
+            .map(|rest| &rest.operation)
+    }
 }

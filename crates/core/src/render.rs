@@ -6,8 +6,8 @@ use std::sync::Arc;
 use drey_api::kinds::{FlinkJobState, JobState, LifecycleState, ReconciliationState};
 
 use crate::Now;
-use crate::decision::{Decision, Pace};
-use crate::journal::{ConditionRecord, Journal, Stable, WaitRecord};
+use crate::decision::{Decision, Pace, WaitingFor};
+use crate::journal::{ConditionRecord, Journal, Problem, Stable, WaitRecord};
 use crate::plan::Draft;
 use crate::resource::{Policy, Resource};
 
@@ -19,11 +19,11 @@ pub(crate) fn decision(
     policy: &Policy,
     now: Now,
 ) -> Decision {
-    if draft.look_closer {
+    if draft.look_closer || is_deposed(before, policy) {
         return Decision {
             journal: before.clone(),
             action: None,
-            look_closer: true,
+            look_closer: draft.look_closer,
             events: Vec::new(),
             pace: Pace::Fast,
             wake_after_ms: policy.progress_interval_ms,
@@ -35,6 +35,7 @@ pub(crate) fn decision(
         stalled: waiting.what.is_stalled(),
     });
     clear_error(&mut draft.journal);
+    record_problem(&mut draft, before);
     draft.journal.conditions = conditions(resource, &draft.journal, &before.conditions, now);
     let busy = draft.action.is_some() || draft.journal.intent.is_some() || !draft.at_rest;
     let interval_ms = if busy { policy.progress_interval_ms } else { policy.rest_interval_ms };
@@ -46,6 +47,20 @@ pub(crate) fn decision(
         look_closer: false,
         events: draft.events,
     }
+}
+
+/// Whoever has lost the leadership writes nothing any more, not even that.
+fn is_deposed(before: &Journal, policy: &Policy) -> bool {
+    before.epoch > policy.epoch
+}
+
+fn record_problem(draft: &mut Draft<'_>, before: &Journal) {
+    let Some((reason, component, message)) = draft.problem.take() else { return };
+    let problem = Problem { reason: Arc::from(reason), message: message.clone() };
+    if before.error.as_ref() != Some(&problem) {
+        draft.warning(reason, component, &*message);
+    }
+    draft.journal.error = Some(problem);
 }
 
 /// Upstream clears the error when the deployment is stable and neither JobManager nor job are in error.
@@ -133,7 +148,8 @@ fn ready(resource: &Resource, journal: &Journal) -> Words {
     let state = lifecycle(resource, journal);
     let current = journal.observed_generation == Some(resource.generation);
     let ready = match state {
-        LifecycleState::Stable => journal.waiting.is_none() && current,
+        // A snapshot that is being taken does not make a running job less ready.
+        LifecycleState::Stable => current && journal.waiting.as_ref().is_none_or(takes_snapshot),
         LifecycleState::Suspended => current,
         LifecycleState::Created
         | LifecycleState::Upgrading
@@ -153,6 +169,10 @@ fn ready(resource: &Resource, journal: &Journal) -> Words {
         (None, false) => (camel(state.as_str()), format!("lifecycle state {}", state.as_str())),
     };
     ("Ready", ready, reason, message)
+}
+
+fn takes_snapshot(waiting: &WaitRecord) -> bool {
+    &*waiting.reason == WaitingFor::SnapshotInProgress.as_str()
 }
 
 fn reconciling(journal: &Journal) -> Words {

@@ -10,7 +10,7 @@
 //!
 //! | place | rank | believed because |
 //! |---|---|---|
-//! | what the run left when it ended (`run.end`) | the newest of all | read after the job was terminal |
+//! | what the run left when it ended (`run.end`) | its id | read after the job was terminal |
 //! | checkpoint store of high availability | its id | Flink writes it at every completion |
 //! | savepoints that we know of, and the one of an open intent | their ids | Flink's answer, or storage |
 //! | retained checkpoints in storage | their ids | complete only with `_metadata` |
@@ -20,6 +20,8 @@
 //! Where certainty cannot be had, the answer is [`Choice::Wait`] or [`Choice::Manual`], never a guess.
 
 use std::sync::Arc;
+
+use drey_api::kinds::FlinkJobState;
 
 use crate::journal::{Base, Last, Run};
 use crate::observed::{HighAvailability, Seen, StoredSnapshot};
@@ -102,10 +104,13 @@ pub fn choose(evidence: &Evidence<'_>) -> Choice {
     };
     match &run.end {
         Some(end) => match &end.last {
-            Last::Snapshot(snapshot) => return Choice::Start(Restore::Path(snapshot.path.clone())),
+            Last::Snapshot(left) => return left_by_end(run, Some(left), evidence),
             Last::Discarded => return Choice::Start(Restore::Empty),
-            Last::Nothing => return nothing_left(run, evidence),
-            Last::NotRead => {}
+            // A job that finished had restored before: what Flink does not know of does not exist.
+            Last::Nothing if end.state == FlinkJobState::Finished => return left_by_end(run, None, evidence),
+            // One that failed or was cancelled may have ended before it restored, or after its JobManager had
+            // restarted: Flink then knows of nothing, and checkpoints exist all the same.
+            Last::Nothing | Last::NotRead => {}
         },
         None => {}
     }
@@ -132,13 +137,14 @@ pub fn choose(evidence: &Evidence<'_>) -> Choice {
     }
 }
 
-/// Flink knew of no checkpoint after the end. Savepoints that it has forgotten are still there.
-fn nothing_left(run: &Run, evidence: &Evidence<'_>) -> Choice {
+/// Flink was asked after the end. A JobManager that had restarted has forgotten savepoints: those that we know of count
+/// as well.
+fn left_by_end(run: &Run, left: Option<&StoredSnapshot>, evidence: &Evidence<'_>) -> Choice {
     if !run.open_directories.is_empty() && evidence.of_open_requests.is_unknown() {
         return Choice::Wait(Unsure::SavepointDirectory);
     }
-    let savepoint = newest([run.newest_savepoint.as_ref(), evidence.of_open_requests.present()]);
-    best_or_base(run, savepoint)
+    let by_path = newest([run.newest_savepoint.as_ref(), evidence.of_open_requests.present(), left]);
+    best_or_base(run, by_path)
 }
 
 /// The store has no checkpoint of this run: either none was ever completed, or Flink's clean-up after a terminal

@@ -36,6 +36,7 @@ pub(crate) async fn arrange(
         cluster_uid: cluster.uid.clone(),
         job_id: run.job_id.clone(),
         operation: operation(shared, stored, journal),
+        operation_of: journal.intent.as_ref().map_or(journal.seq, |intent| intent.seq),
         checkpoints: options.max_allowed_checkpoint_age_ms.is_some(),
         health: options.health.is_some(),
         cluster_info: journal.cluster_info.is_empty(),

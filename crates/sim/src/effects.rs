@@ -32,11 +32,11 @@ pub fn apply(world: &mut World, cached: &Resource, action: &Action, seq: i64) ->
             Ok(())
         }
         Action::Stop { job_id, trigger_id, target_directory, .. } => {
-            world.check_intended(seq, "stop");
+            check_intended(world, cached, seq, "stop");
             request(world, job_id, trigger_id.as_str(), target_directory, OperationKind::Stop, false)
         }
         Action::Savepoint { job_id, trigger_id, target_directory, .. } => {
-            world.check_intended(seq, "savepoint");
+            check_intended(world, cached, seq, "savepoint");
             let manual = is_manual(world);
             request(world, job_id, trigger_id.as_str(), target_directory, OperationKind::Savepoint, manual)
         }
@@ -45,7 +45,7 @@ pub fn apply(world: &mut World, cached: &Resource, action: &Action, seq: i64) ->
             request(world, job_id, trigger_id.as_str(), &nowhere, OperationKind::Checkpoint, false)
         }
         Action::Cancel { job_id } => {
-            world.check_intended(seq, "cancel");
+            check_intended(world, cached, seq, "cancel");
             cancel(world, job_id)
         }
         Action::Dispose { path } => {
@@ -56,6 +56,13 @@ pub fn apply(world: &mut World, cached: &Resource, action: &Action, seq: i64) ->
             delete_cluster(world, cached, uid);
             Ok(())
         }
+    }
+}
+
+/// The ghost knows the intents of the present resource only.
+fn check_intended(world: &mut World, cached: &Resource, seq: i64, what: &str) {
+    if world.resource.as_ref().is_some_and(|resource| resource.uid == cached.uid) {
+        world.check_intended(seq, what);
     }
 }
 
@@ -76,11 +83,7 @@ fn finalizer(world: &mut World, cached: &Resource, present: bool) -> Result<(), 
     resource.version = version;
     let gone = resource.deleting && !present;
     if gone {
-        let wanted = match &cached.spec {
-            crate::world::Spec::Valid(desired) => desired.options.savepoint_on_deletion,
-            crate::world::Spec::Invalid(_) => false,
-        };
-        world.check_released(wanted);
+        world.check_released();
         world.resource = None;
         world.tell(|_| "the resource is gone".to_owned());
     }
@@ -124,6 +127,7 @@ fn deploy(
         cluster_uid: uid,
         seq: deployment.seq,
         owner: cached.uid.clone(),
+        lineage: world.ghost.lineage,
         job_id: deployment.job_id.clone(),
         restore: deployment.restore.clone(),
         version: desired.flink_version,
@@ -224,6 +228,7 @@ fn dispose(world: &mut World, path: &str) {
 
 fn delete_cluster(world: &mut World, cached: &Resource, uid: &Arc<str>) {
     let background = world.setup.background_deletion;
+    world.check_taken_down();
     let Some(cluster) = world.cluster.as_mut().filter(|cluster| cluster.uid == *uid) else { return };
     if cluster.owner != cached.uid {
         world.violate("S18", "a cluster of another owner was deleted");

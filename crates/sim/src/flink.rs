@@ -41,6 +41,8 @@ pub struct JobManager {
     pub seq: i64,
     /// Resource that it belongs to.
     pub owner: Arc<str>,
+    /// Lineage of the resource that its snapshots belong to.
+    pub lineage: u32,
     /// Job id of the application.
     pub job_id: JobId,
     /// Arguments of the start.

@@ -155,7 +155,8 @@ impl World {
                 Restore::Empty | Restore::Path(_) | Restore::LastState => {}
             }
         }
-        self.ghost.creates_since_edit += 1;
+        let sound = crate::effects::flaw(desired) == crate::flink::Flaw::None;
+        self.ghost.creates_since_edit += u32::from(sound);
         if self.ghost.creates_since_edit > 8 && self.chance.calm {
             self.violate("L8", "more than 8 clusters since the last edit");
         }
@@ -307,6 +308,12 @@ impl World {
         if new && self.job_managers.iter().any(crate::flink::JobManager::may_emit) {
             self.violate("S4", "the restore source was chosen while a run was alive");
         }
+        // Who asks for a stateless start gives the old state up as soon as it is on record that this is what comes.
+        let stateless = self.ghost.specs.get(&intent.generation).is_some_and(|spec| spec.stateless);
+        let empty = matches!(intent.kind, IntentKind::Deploy { restore: Restore::Empty, .. });
+        if new && stateless && empty {
+            self.begin_lineage(None);
+        }
     }
 
     fn check_end(&mut self, after: &Journal) {
@@ -354,7 +361,9 @@ impl World {
     }
 
     fn check_suspended(&mut self, after: &Journal) {
-        let suspended = after.state == ReconciliationState::Deployed
+        let deleting = self.resource.as_ref().is_some_and(|resource| resource.deleting);
+        let suspended = !deleting
+            && after.state == ReconciliationState::Deployed
             && after
                 .reconciled
                 .as_ref()
@@ -365,15 +374,25 @@ impl World {
     }
 
     /// The finalizer was removed: S23.
-    pub fn check_released(&mut self, savepoint_wanted: bool) {
-        if self.job_managers.iter().any(crate::flink::JobManager::may_emit) {
+    pub fn check_released(&mut self) {
+        let own = self.resource.as_ref().map(|resource| resource.uid.clone());
+        if self.job_managers.iter().any(|m| Some(&m.owner) == own.as_ref() && m.may_emit()) {
             self.violate("S23", "the resource was released while a job may emit");
         }
+    }
+
+    /// The operator takes a cluster down: S23, where a savepoint was asked for first.
+    pub fn check_taken_down(&mut self) {
         let Some(resource) = &self.resource else { return };
-        let published = resource.status.job.upgrade_savepoint_path.clone();
-        let never_ran = self.ghost.last_run.is_none() || self.snapshots.is_empty();
-        if savepoint_wanted && published.is_none() && !never_ran && !self.ghost.excused {
-            self.violate("S23", "the resource was released without the savepoint that was asked for");
+        let asked = resource.status.deployed().is_some_and(|d| d.desired.options.savepoint_on_deletion);
+        let running = self.job_managers.iter().any(|m| m.up && m.state() == Some(FlinkJobState::Running));
+        let stopped_before = resource.status.end().is_some()
+            || resource.status.reconciled.as_ref().is_some_and(|reconciled| {
+                reconciled.job_state == JobState::Suspended
+                    && resource.status.state != ReconciliationState::Deployed
+            });
+        if resource.deleting && asked && running && !stopped_before {
+            self.violate("S23", "a running job is deleted without the savepoint that was asked for");
         }
     }
 }

@@ -206,11 +206,13 @@ impl World {
             self.end(index, FlinkJobState::Failed);
             return;
         };
-        if manager.boots == 0 {
+        let current = self.resource.as_ref().is_some_and(|resource| resource.uid == manager.owner);
+        if manager.boots == 0 && current {
             let generation = self.generation_of(&manager);
             let order = from.map(|index| self.snapshots[index].order);
             self.tell(|_| format!("job {} starts from {order:?}", manager.job_id));
             self.check_started(generation, from, &manager.restore);
+            self.job_managers[index].lineage = self.ghost.lineage;
         }
         let counter = self.store(&manager.job_id).map_or(1, |store| store.counter);
         let next_id = from.map_or(1, |index| self.snapshots[index].checkpoint_id + 1).max(counter);
@@ -320,8 +322,8 @@ impl World {
     /// A snapshot is complete.
     fn complete(&mut self, index: usize, directory: &Arc<str>, savepoint: bool, manual: bool) -> usize {
         let order = self.next_order();
-        let lineage = self.ghost.lineage;
         let manager = &mut self.job_managers[index];
+        let lineage = manager.lineage;
         let job_id = manager.job_id.clone();
         let checkpoint_id = manager.job.as_ref().map_or(1, |job| job.next_checkpoint_id);
         if let Some(job) = &mut manager.job {

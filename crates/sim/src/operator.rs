@@ -24,7 +24,7 @@ pub struct Operator {
     /// The answer to the last status write was lost: read before the next step.
     read_first: bool,
     /// What the poller saw last.
-    polled: Option<drey_core::observed::Rest>,
+    polled: Option<(Arc<str>, drey_core::observed::Rest)>,
     refused: Option<Refused>,
     /// An action that is still on its way to the world although the caller has given up waiting.
     late: Option<(Action, i64, Arc<str>)>,
@@ -171,8 +171,9 @@ impl Operator {
             }
             return;
         }
-        self.polled = crate::sight::rest(world, cached, self.ever_reachable);
-        self.ever_reachable |= self.polled.as_ref().is_some_and(|rest| rest.reachable);
+        let uid = world.cluster.as_ref().map(|cluster| cluster.uid.clone());
+        self.polled = uid.zip(crate::sight::rest(world, cached, self.ever_reachable));
+        self.ever_reachable |= self.polled.as_ref().is_some_and(|(_, rest)| rest.reachable);
     }
 
     fn observe(&mut self, world: &mut World, cached: &Resource, live: bool) -> Observed {
@@ -192,7 +193,11 @@ impl Operator {
         }
         // A poll of another cluster says nothing of this one.
         let uid = observed.cluster.present().map(|cluster| cluster.uid.clone());
-        observed.rest = self.polled.clone().filter(|_| uid.is_some());
+        observed.rest = self
+            .polled
+            .as_ref()
+            .filter(|(polled, _)| Some(polled) == uid.as_ref())
+            .map(|(_, rest)| rest.clone());
         if uid.is_none() {
             self.ever_reachable = false;
         }
@@ -218,7 +223,7 @@ impl Operator {
         let Decision { journal, action, .. } = decision;
         let acts_first = self.planted.acts_before_writing();
         if acts_first && let Some(action) = &action {
-            self.perform(world, cached, action, journal.seq);
+            drop(self.perform(world, cached, action, journal.seq, false));
         }
         if (journal != *cached.status || self.planted.writes_unchanged())
             && let Err(stepped) = self.write(world, cached, &journal)
@@ -296,17 +301,19 @@ impl Operator {
                 Stepped::Whole
             }
             Some(Mishap::CrashAfter) => {
-                self.perform(world, cached, action, seq);
+                drop(self.perform(world, cached, action, seq, false));
                 self.die(world)
             }
             Some(Mishap::AnswerLost) => {
-                self.perform(world, cached, action, seq);
+                drop(self.perform(world, cached, action, seq, false));
                 self.read_first = true;
                 Stepped::Whole
             }
             None => {
-                self.refused =
-                    self.perform(world, cached, action, seq).err().map(|message| Refused { seq, message });
+                self.refused = self
+                    .perform(world, cached, action, seq, false)
+                    .err()
+                    .map(|message| Refused { seq, message });
                 self.read_first |= matches!(action, Action::AddFinalizer | Action::RemoveFinalizer);
                 Stepped::Whole
             }
@@ -319,10 +326,17 @@ impl Operator {
         cached: &Resource,
         action: &Action,
         seq: i64,
+        late: bool,
     ) -> Result<(), String> {
         world.ghost.actions += 1;
-        if self.planted.counts_epoch() && world.resource.as_ref().is_some_and(|r| r.status.epoch > self.epoch)
-        {
+        // What only removes what is named by uid needs no leader.
+        let harmless = matches!(
+            action,
+            Action::AddFinalizer | Action::RemoveFinalizer | Action::DeleteHighAvailability(_)
+        );
+        let deposed =
+            world.resource.as_ref().is_some_and(|r| r.status.epoch > self.epoch && r.uid == cached.uid);
+        if deposed && !late && !harmless {
             world.violate("S21", "an effect of a deposed leader");
         }
         world.tell(|_| format!("operator {}: {action:?}", self.epoch).chars().take(200).collect());
@@ -344,7 +358,7 @@ impl Operator {
         if to_flink && !same_cluster {
             return;
         }
-        let _ = self.perform(world, &cached, &action, seq);
+        let _ = self.perform(world, &cached, &action, seq, true);
     }
 
     fn die(&mut self, world: &mut World) -> Stepped {

@@ -255,11 +255,6 @@ impl Planted {
     pub fn writes_unchanged(self) -> bool {
         self == Planted::WritesUnchanged
     }
-
-    /// Whether effects of deposed leaders are looked for: always, since the core itself waits when it is deposed.
-    pub fn counts_epoch(self) -> bool {
-        true
-    }
 }
 
 fn change_restore(

@@ -238,24 +238,38 @@ fn calm(world: &mut World, operator: &mut Operator) {
         world.move_on(6);
         operator.step(world);
         quiet = if activity(world) == before { quiet + 1 } else { 0 };
-        let silent = quiet >= SILENT_ROUNDS || (number > 200 && takes_savepoints_by_itself(world));
+        let silent = quiet >= SILENT_ROUNDS || (number > 200 && is_never_silent_any(world));
         if silent && converged(world).is_ok() {
             return;
         }
     }
     if let Err(why) = converged(world) {
         world.violate("L1", why);
-    } else if quiet < SILENT_ROUNDS {
+    } else if quiet < SILENT_ROUNDS && !is_never_silent_any(world) {
         world.violate("L6", "the operator goes on writing at rest");
     }
 }
 
-/// A schedule of savepoints writes for ever, and rightly.
-fn takes_savepoints_by_itself(world: &World) -> bool {
+/// A schedule of savepoints writes for ever, and so does a job that fails at once and is to be restarted.
+fn is_never_silent(world: &World) -> bool {
     match world.resource.as_ref().map(|resource| &resource.spec) {
-        Some(Spec::Valid(desired)) => desired.options.periodic_savepoint.is_some(),
+        Some(Spec::Valid(desired)) => {
+            let fails = crate::effects::flaw(desired) != Flaw::None && desired.options.restart_failed;
+            desired.options.periodic_savepoint.is_some() || fails
+        }
         Some(Spec::Invalid(_)) | None => false,
     }
+}
+
+/// The same of the recorded spec, when the present one is refused.
+fn is_never_silent_any(world: &World) -> bool {
+    let recorded = world.resource.as_ref().and_then(|resource| resource.status.reconciled.as_ref());
+    let by_record = recorded.is_some_and(|reconciled| {
+        let options = &reconciled.desired.options;
+        let fails = crate::effects::flaw(&reconciled.desired) != Flaw::None && options.restart_failed;
+        options.periodic_savepoint.is_some() || fails
+    });
+    is_never_silent(world) || by_record
 }
 
 /// Status writes, events and actions so far.
@@ -289,6 +303,7 @@ fn converged(world: &World) -> Result<(), String> {
     let Spec::Valid(desired) = &resource.spec else {
         return match waiting {
             Some(reason) if reason == WaitingFor::InvalidSpec.as_str() => Ok(()),
+            Some(_) if is_never_silent_any(world) => Ok(()),
             _ => Err(format!("an invalid spec is not explained: {waiting:?}")),
         };
     };
@@ -325,7 +340,8 @@ fn converged_running(
         (LifecycleState::Failed, Some(FlinkJobState::Failed)) if !desired.options.restart_failed => {
             return Ok(());
         }
-        (LifecycleState::RolledBack, _) if flaw != Flaw::None => return running(world, None),
+        // A new spec that was not ready in time, for whatever reason, is rolled back.
+        (LifecycleState::RolledBack, _) if desired.options.rollback_enabled => return running(world, None),
         _ if flaw != Flaw::None => return Ok(()),
         (LifecycleState::Stable, None) => {}
         (other, ended) => {
@@ -355,6 +371,13 @@ fn running(world: &World, desired: Option<&Arc<drey_api::desired::Desired>>) -> 
 
 /// Waiting that is the right end of a schedule: what is missing cannot be had, and the status says so.
 fn explained(world: &World, waiting: &str) -> bool {
+    // The job ended and Flink forgot it before anybody looked: `Job Not Found`, as upstream says.
+    let forgotten = world.job_managers.iter().any(|manager| {
+        manager.up && manager.job.is_none() && world.results.contains(&(manager.job_id.clone(), manager.seq))
+    });
+    if forgotten && waiting == WaitingFor::JobStarting.as_str() {
+        return true;
+    }
     let unreadable = !world.setup.storage_readable;
     let no_store = !world.setup.high_availability;
     if waiting == WaitingFor::ManualRestoreRequired.as_str() {

@@ -78,6 +78,7 @@ pub fn rest(world: &World, cached: &Resource, ever_reachable: bool) -> Option<Re
         job: job(manager, run),
         checkpoints: checkpoints(world, manager),
         operation: operation(world, manager, cached),
+        operation_of: cached.status.intent.as_ref().map_or(cached.status.seq, |intent| intent.seq),
         failure: (manager.state() == Some(FlinkJobState::Failed)).then(|| "the job failed".to_owned()),
         health: None,
         cluster_info: Arc::default(),

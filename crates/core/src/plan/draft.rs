@@ -7,7 +7,7 @@ use drey_api::kinds::{FlinkJobState, JobState, ReconciliationState, UpgradeMode}
 
 use crate::decision::{Action, Event, EventKind, Waiting, WaitingFor};
 use crate::intent::{Intent, IntentKind};
-use crate::journal::{Journal, Problem, Stable};
+use crate::journal::{Journal, Stable};
 use crate::observed::Observed;
 use crate::resource::{Policy, Resource};
 use crate::{Now, TriggerId};
@@ -22,6 +22,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) action: Option<Action>,
     pub(crate) events: Vec<Event>,
     pub(crate) waiting: Option<Waiting>,
+    pub(crate) problem: Option<(&'static str, &'static str, Arc<str>)>,
     pub(crate) look_closer: bool,
     pub(crate) at_rest: bool,
     pub(crate) wake_after_ms: Option<i64>,
@@ -53,6 +54,7 @@ impl<'a> Draft<'a> {
             action: None,
             events: Vec::new(),
             waiting: None,
+            problem: None,
             look_closer: false,
             at_rest: false,
             wake_after_ms: None,
@@ -91,19 +93,15 @@ impl<'a> Draft<'a> {
         self.events.push(Event { reason, kind: EventKind::Warning, component, message });
     }
 
-    /// Puts an error on record, with a warning event when it is a new one.
+    /// Something is wrong. The last one of a step goes on record, with a warning event when it is a new one.
     pub(crate) fn problem(
         &mut self,
         reason: &'static str,
         component: &'static str,
         message: impl Into<String>,
     ) {
-        let message: Arc<str> = Arc::from(message.into());
-        let problem = Problem { reason: Arc::from(reason), message: message.clone() };
-        if self.journal.error.as_ref() != Some(&problem) {
-            self.warning(reason, component, &*message);
-            self.journal.error = Some(problem);
-        }
+        let message = Arc::from(message.into());
+        self.problem = Some((reason, component, message));
     }
 
     /// The number that the next intent will have.
@@ -187,6 +185,10 @@ impl<'a> Draft<'a> {
             matches!(self.journal.state, ReconciliationState::RollingBack | ReconciliationState::RolledBack);
         if let (true, Stable::Other(stable)) = (deployed_is_stable, &mut self.journal.stable) {
             stable.first_deployment = false;
+        }
+        if let (Stable::Same, Some(reconciled)) = (&self.journal.stable, &self.journal.reconciled) {
+            // What was stable ran: a rollback has to know it as running.
+            self.journal.stable = Stable::Other(Box::new(reconciled.clone()));
         }
         if let Some(reconciled) = &mut self.journal.reconciled {
             reconciled.job_state = JobState::Suspended;

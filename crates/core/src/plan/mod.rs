@@ -56,7 +56,7 @@ fn pursue(draft: &mut Draft<'_>) {
         Goal::KeepLast(message) => {
             draft.problem("ValidationError", "Operator", message.clone());
             transition::keep_last(draft);
-            if draft.waiting.is_none() {
+            if draft.waiting.as_ref().is_none_or(|waiting| waiting.what.is_stalled()) {
                 draft.wait(WaitingFor::InvalidSpec, message);
             }
         }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use drey_api::kinds::{FlinkJobState, ReconciliationState, SavepointFormat, UpgradeMode};
+use drey_api::kinds::{FlinkJobState, JobState, ReconciliationState, SavepointFormat, UpgradeMode};
 
 use super::{Draft, Flow, rollback, stop};
 use crate::assess::{Situation, assess};
@@ -73,6 +73,9 @@ fn created(draft: &mut Draft<'_>, cluster: &Cluster, target: DeployTarget) -> Fl
         (DeployTarget::Stable, _) => ReconciliationState::RolledBack,
     };
     draft.journal.reconciled_at_ms = draft.now.0;
+    if let Some(reconciled) = &mut draft.journal.reconciled {
+        reconciled.job_state = JobState::Running;
+    }
     Flow::GoOn
 }
 
@@ -171,14 +174,14 @@ fn create(draft: &Draft<'_>, intent: &Intent, restore: &Restore, target: DeployT
 
 fn stop_with_savepoint(draft: &mut Draft<'_>, intent: &Intent, directory: &Arc<str>) -> Flow {
     let observed = draft.observed;
-    let operation = observed.rest.as_ref().filter(|rest| rest.reachable).map(|rest| &rest.operation);
+    let operation = observed.operation(intent.seq);
     if let Some(Seen::Present(Operation::Completed { snapshot: Some(snapshot) })) = operation {
-        return stopped(draft, directory, snapshot.clone());
+        return stopped(draft, snapshot.clone());
     }
     match assess(observed, &draft.journal) {
         Situation::NotKnown => draft.wait(WaitingFor::ClusterNotKnown, "the cluster could not be looked at"),
         Situation::Gone => lost_while_stopping(draft),
-        Situation::Ended(state) => ended_while_stopping(draft, directory, state),
+        Situation::Ended(state) => ended_while_stopping(draft, state),
         Situation::Foreign | Situation::Terminating => draft
             .wait(WaitingFor::ClusterTerminating, "the cluster went away while the job was being stopped"),
         situation => match operation {
@@ -195,10 +198,12 @@ fn stop_with_savepoint(draft: &mut Draft<'_>, intent: &Intent, directory: &Arc<s
 }
 
 /// The savepoint is complete and the job ended with it: nothing newer can exist.
-fn stopped(draft: &mut Draft<'_>, directory: &Arc<str>, snapshot: StoredSnapshot) -> Flow {
+fn stopped(draft: &mut Draft<'_>, snapshot: StoredSnapshot) -> Flow {
     record_savepoint(draft, &snapshot, SavepointCause::Upgrade);
     if let Some(run) = &mut draft.journal.run {
-        run.open_directories.retain(|open| open != directory);
+        // The job ended with this one: whatever else was asked for is older or never came to be.
+        run.open_directories.clear();
+        run.newest_savepoint = Some(snapshot.clone());
         run.end = Some(End { state: FlinkJobState::Finished, last: Last::Snapshot(snapshot.clone()) });
     }
     draft.journal.job.upgrade_savepoint_path = Some(snapshot.path);
@@ -220,7 +225,7 @@ fn lost_while_stopping(draft: &mut Draft<'_>) -> Flow {
 }
 
 /// The job ended, and Flink does not tell by what: the stop's own directory does.
-fn ended_while_stopping(draft: &mut Draft<'_>, directory: &Arc<str>, state: FlinkJobState) -> Flow {
+fn ended_while_stopping(draft: &mut Draft<'_>, state: FlinkJobState) -> Flow {
     if !draft.is_live() {
         return Flow::Done;
     }
@@ -229,7 +234,7 @@ fn ended_while_stopping(draft: &mut Draft<'_>, directory: &Arc<str>, state: Flin
     match &draft.observed.open_snapshot {
         Seen::Present(snapshot) if state == FlinkJobState::Finished => {
             let snapshot = snapshot.clone();
-            stopped(draft, directory, snapshot)
+            stopped(draft, snapshot)
         }
         Seen::Unknown if answers && unread => draft
             .wait(WaitingFor::StorageNotKnown, "the job ended; its savepoint directory could not be read"),
@@ -306,7 +311,12 @@ fn cancel(draft: &mut Draft<'_>, intent: &Intent) -> Flow {
     let IntentKind::Cancel { job_id } = &intent.kind else { return Flow::GoOn };
     match assess(draft.observed, &draft.journal) {
         Situation::NotKnown => draft.wait(WaitingFor::ClusterNotKnown, "the cluster could not be looked at"),
-        Situation::Gone | Situation::Ended(_) | Situation::Foreign | Situation::Terminating => {
+        // A job that Flink does not know any more cannot be cancelled either.
+        Situation::Gone
+        | Situation::Ended(_)
+        | Situation::Foreign
+        | Situation::Terminating
+        | Situation::JobMissing => {
             // What the job left is read by the stop that follows.
             draft.close();
             Flow::GoOn
@@ -318,11 +328,9 @@ fn cancel(draft: &mut Draft<'_>, intent: &Intent) -> Flow {
             }
             Flow::Done
         }
-        Situation::Failing(..)
-        | Situation::Starting
-        | Situation::Unreachable
-        | Situation::JobMissing
-        | Situation::Cancelling => draft.wait(WaitingFor::JobCancelling, "the job is being cancelled"),
+        Situation::Failing(..) | Situation::Starting | Situation::Unreachable | Situation::Cancelling => {
+            draft.wait(WaitingFor::JobCancelling, "the job is being cancelled")
+        }
     }
 }
 
@@ -353,7 +361,7 @@ fn teardown(draft: &mut Draft<'_>, uid: &Arc<str>) -> Flow {
 
 fn savepoint(draft: &mut Draft<'_>, intent: &Intent, directory: &Arc<str>, cause: SnapshotCause) -> Flow {
     let observed = draft.observed;
-    let operation = observed.rest.as_ref().filter(|rest| rest.reachable).map(|rest| &rest.operation);
+    let operation = observed.operation(intent.seq);
     let situation = assess(observed, &draft.journal);
     match operation {
         Some(Seen::Present(Operation::Completed { snapshot: Some(snapshot) })) => {
@@ -399,8 +407,8 @@ fn snapshot_is_lost(draft: &Draft<'_>, situation: Situation<'_>) -> bool {
     match situation {
         Situation::Gone | Situation::Foreign | Situation::Terminating | Situation::Ended(_) => true,
         Situation::Failing(..) | Situation::JobMissing | Situation::Unsettled(_) | Situation::Cancelling => {
-            let operation =
-                draft.observed.rest.as_ref().filter(|rest| rest.reachable).map(|rest| &rest.operation);
+            let seq = draft.journal.intent.as_ref().map_or(draft.journal.seq, |intent| intent.seq);
+            let operation = draft.observed.operation(seq);
             matches!(operation, Some(Seen::Absent)) || matches!(situation, Situation::Failing(..))
         }
         // Deleting does not wait for a snapshot of a JobManager that does not answer.
@@ -451,7 +459,7 @@ fn handled_savepoint(draft: &mut Draft<'_>, cause: SnapshotCause) {
 
 fn checkpoint(draft: &mut Draft<'_>, intent: &Intent, cause: SnapshotCause) -> Flow {
     let observed = draft.observed;
-    let operation = observed.rest.as_ref().filter(|rest| rest.reachable).map(|rest| &rest.operation);
+    let operation = observed.operation(intent.seq);
     let situation = assess(observed, &draft.journal);
     match operation {
         Some(Seen::Present(Operation::Completed { .. })) => {
@@ -502,8 +510,7 @@ fn close_checkpoint(draft: &mut Draft<'_>, cause: SnapshotCause) -> Flow {
 }
 
 fn dispose(draft: &mut Draft<'_>, intent: &Intent, path: &Arc<str>) -> Flow {
-    let operation =
-        draft.observed.rest.as_ref().filter(|rest| rest.reachable).map(|rest| rest.operation.clone());
+    let operation = draft.observed.operation(intent.seq).cloned();
     match operation {
         Some(Seen::Present(Operation::Completed { .. })) => {
             draft.journal.savepoints.history.retain(|record| record.snapshot.path != *path);

@@ -96,6 +96,13 @@ fn start_again(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
 fn ended(draft: &mut Draft<'_>, desired: &Arc<Desired>, state: FlinkJobState) {
     let cluster_there = draft.observed.cluster.present().is_some();
     let restart = match state {
+        FlinkJobState::Failed if desired.options.restart_failed && is_too_soon(draft) => {
+            draft.wait(
+                WaitingFor::JobRestarting,
+                "the job failed soon after its start; it is started again in a while",
+            );
+            return;
+        }
         FlinkJobState::Failed => desired.options.restart_failed,
         // Not by us: the spec still says `running`.
         FlinkJobState::Canceled => true,
@@ -116,6 +123,16 @@ fn ended(draft: &mut Draft<'_>, desired: &Arc<Desired>, state: FlinkJobState) {
     if cluster_there {
         expire(draft);
     }
+}
+
+/// A job that fails at once is not started again at once: one start for each interval at rest.
+fn is_too_soon(draft: &mut Draft<'_>) -> bool {
+    let deployed_at_ms = draft.journal.run.as_ref().map_or(0, |run| run.deployed_at_ms);
+    let left_ms = draft.policy.rest_interval_ms - (draft.now.0 - deployed_at_ms).abs();
+    if left_ms > 0 {
+        draft.wake_within(left_ms);
+    }
+    left_ms > 0
 }
 
 fn restart_ended(draft: &mut Draft<'_>, desired: &Arc<Desired>, cluster_there: bool) {

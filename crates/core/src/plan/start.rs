@@ -32,6 +32,7 @@ struct Launch<'d> {
 pub(super) fn first(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
     if job_state(desired) == JobState::Suspended {
         draft.journal.observed_generation = Some(draft.resource.generation);
+        draft.journal.error = None;
         draft.at_rest = true;
         return;
     }

@@ -13,7 +13,7 @@ use crate::decision::{Action, WaitingFor};
 use crate::goal::job_state;
 use crate::intent::IntentKind;
 use crate::journal::Last;
-use crate::observed::Cluster;
+use crate::observed::{Cluster, ClusterPhase};
 
 /// How a running job is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,9 @@ fn way(draft: &Draft<'_>, desired: &Desired, mode: UpgradeMode, situation: Situa
     match (mode, situation) {
         (_, Situation::Cancelling) => Way::Wait(WaitingFor::JobCancelling, "the job is being cancelled"),
         (UpgradeMode::Stateless, _) => Way::Teardown,
+        // A stop was asked for, its answer is lost, and Flink knows of no job: it may have ended with the savepoint,
+        // which is looked for once the cluster is gone.
+        (_, Situation::JobMissing) if has_open_requests(draft) => Way::Teardown,
         (UpgradeMode::Savepoint, Situation::Running) => Way::Savepoint,
         (UpgradeMode::Savepoint, other) => {
             if version_changed || desired.options.last_state_fallback || never_available(draft) {
@@ -156,8 +159,18 @@ fn checkpoint_age(draft: &Draft<'_>, desired: &Desired) -> Option<Way> {
     }
 }
 
+fn has_open_requests(draft: &Draft<'_>) -> bool {
+    draft.journal.run.as_ref().is_some_and(|run| !run.open_directories.is_empty())
+}
+
+/// Whether no job can have run in this cluster, nor will while it goes away: its JobManager never came up, and cannot.
+/// One that is merely still starting may run its job before the deletion reaches it.
 fn never_available(draft: &Draft<'_>) -> bool {
-    draft.observed.cluster.present().is_some_and(|cluster| cluster.never_available)
+    draft.observed.cluster.present().is_some_and(cannot_run)
+}
+
+fn cannot_run(cluster: &Cluster) -> bool {
+    cluster.never_available && matches!(cluster.phase, ClusterPhase::Failing { .. })
 }
 
 /// Whether the next run uses another Flink version than the present one.
@@ -248,11 +261,11 @@ pub(super) fn take_down(draft: &mut Draft<'_>, cluster: &Cluster) -> Flow {
     draft.wait(WaitingFor::ClusterTerminating, "the old cluster is being taken down")
 }
 
-/// A cluster whose JobManager never became available ran nothing; that is believed only of the run that it is for.
+/// A cluster whose JobManager cannot start ran nothing; that is believed only of the run that it is for.
 fn note_never_ran(draft: &mut Draft<'_>, cluster: &Cluster) {
     if let Some(run) = &mut draft.journal.run {
         let same = run.cluster_uid.as_ref().is_none_or(|uid| *uid == cluster.uid);
-        run.never_ran = same && cluster.never_available;
+        run.never_ran = same && cannot_run(cluster);
     }
 }
 

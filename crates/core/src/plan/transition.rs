@@ -12,6 +12,9 @@ use crate::journal::{Reconciled, Stable};
 
 /// Plans towards a valid spec.
 pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
+    if draft.journal.error.as_ref().is_some_and(|error| &*error.reason == "ValidationError") {
+        draft.journal.error = None;
+    }
     if !draft.resource.finalizer {
         draft.action = Some(crate::Action::AddFinalizer);
         return;

@@ -19,6 +19,7 @@ use super::{Operation, Plan};
 pub(super) struct Question {
     job_id: JobId,
     operation: Operation,
+    operation_of: i64,
     checkpoints: bool,
     health: bool,
     cluster_info: bool,
@@ -31,6 +32,7 @@ impl Question {
         Some(Question {
             job_id: plan.job_id.as_str().parse().ok()?,
             operation: plan.operation.clone(),
+            operation_of: plan.operation_of,
             checkpoints: plan.checkpoints || plan.pace == drey_core::Pace::Fast,
             health: plan.health,
             cluster_info: plan.cluster_info,
@@ -66,6 +68,7 @@ pub(super) async fn ask(flink: &FlinkRest, question: &Question) -> Rest {
         job: job.map_or(Seen::Absent, |job| view(job)),
         checkpoints: statistics.map_or(Seen::Unknown, |read| checkpoints(read, over)),
         operation: answer,
+        operation_of: question.operation_of,
         health: health(flink, question).await,
         cluster_info: cluster_info(flink, question).await,
     }

@@ -39,6 +39,8 @@ pub(crate) struct Plan {
     pub(crate) cluster_uid: Arc<str>,
     pub(crate) job_id: JobId,
     pub(crate) operation: Operation,
+    /// Number of the intent that the operation belongs to.
+    pub(crate) operation_of: i64,
     /// Ask for checkpoints even when nothing is under way.
     pub(crate) checkpoints: bool,
     /// Ask for the counters of the health check.
@@ -317,12 +319,23 @@ impl Lane {
 
 /// Whether `new` says anything that `old` did not. That checkpoints were not asked for is no news.
 fn is_news(old: &Rest, new: &Rest) -> bool {
-    let Rest { reachable, ever_reachable, job, checkpoints, operation, failure, health, cluster_info } = new;
+    let Rest {
+        reachable,
+        ever_reachable,
+        job,
+        checkpoints,
+        operation,
+        operation_of,
+        failure,
+        health,
+        cluster_info,
+    } = new;
     *reachable != old.reachable
         || *ever_reachable != old.ever_reachable
         || *job != old.job
         || (!checkpoints.is_unknown() && *checkpoints != old.checkpoints)
         || *operation != old.operation
+        || *operation_of != old.operation_of
         || *failure != old.failure
         || *health != old.health
         || (!cluster_info.is_empty() && *cluster_info != old.cluster_info)
@@ -350,6 +363,7 @@ mod tests {
             cluster_uid: "u".into(),
             job_id: JobId::new("00000000000000000000000000000001"),
             operation: Operation::None,
+            operation_of: 0,
             checkpoints: false,
             health: false,
             cluster_info: false,
