@@ -240,7 +240,7 @@ pub(crate) fn check(
     }
     match (kind.family, &kind.schema) {
         (Family::Custom, Some(schema)) if part == Part::Status => {
-            errors.extend(validate_member(value, schema, "status"))
+            errors.extend(validate_member(value, schema, "status"));
         }
         (Family::Custom, Some(schema)) => {
             errors.extend(validate(value, schema));

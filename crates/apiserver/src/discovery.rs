@@ -40,7 +40,7 @@ pub(crate) fn root(registry: &Registry) -> Value {
 /// `/api`, with the media type of the answer.
 pub(crate) fn core(registry: &Registry, accept: &str) -> (&'static str, Value) {
     if wants_aggregated(accept) {
-        return (AGGREGATED, aggregated(vec![aggregated_group(registry, "", &["v1"])]));
+        return (AGGREGATED, aggregated(&[aggregated_group(registry, "", &["v1"])]));
     }
     let value = json!({
         "kind": "APIVersions",
@@ -53,8 +53,9 @@ pub(crate) fn core(registry: &Registry, accept: &str) -> (&'static str, Value) {
 /// `/apis`, with the media type of the answer.
 pub(crate) fn groups(registry: &Registry, accept: &str) -> (&'static str, Value) {
     if wants_aggregated(accept) {
-        let groups = registry.groups().map(|(group, versions)| aggregated_group(registry, group, &versions));
-        return (AGGREGATED, aggregated(groups.collect()));
+        let groups: Vec<Value> =
+            registry.groups().map(|(group, versions)| aggregated_group(registry, group, &versions)).collect();
+        return (AGGREGATED, aggregated(&groups));
     }
     let groups: Vec<Value> =
         registry.groups().map(|(group, versions)| group_entry(group, &versions)).collect();
@@ -190,7 +191,7 @@ fn wants_aggregated(accept: &str) -> bool {
     false
 }
 
-fn aggregated(items: Vec<Value>) -> Value {
+fn aggregated(items: &[Value]) -> Value {
     json!({"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items})
 }
 

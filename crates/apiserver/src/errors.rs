@@ -105,30 +105,40 @@ pub(crate) struct ApiError {
     pub(crate) code: StatusCode,
     pub(crate) reason: &'static str,
     pub(crate) message: String,
+    /// Behind a pointer, so that results stay small.
+    extras: Box<Extras>,
+}
+
+/// What few errors have.
+#[derive(Clone, Debug, Default)]
+struct Extras {
     details: Option<Value>,
-    /// Seconds for the `Retry-After` header.
-    pub(crate) retry_after_seconds: Option<u32>,
-    /// Texts for `Warning` headers, which go out with refusals too.
-    pub(crate) warnings: Vec<String>,
-    /// `metadata.continue` of an expired list that can go on from the newest state.
+    retry_after_seconds: Option<u32>,
+    warnings: Vec<String>,
     continue_token: Option<String>,
 }
 
 impl ApiError {
     fn new(code: StatusCode, reason: &'static str, message: String) -> ApiError {
-        ApiError {
-            code,
-            reason,
-            message,
-            details: None,
-            retry_after_seconds: None,
-            warnings: Vec::new(),
-            continue_token: None,
-        }
+        ApiError { code, reason, message, extras: Box::default() }
+    }
+
+    /// Texts for `Warning` headers, which go out with refusals too.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.extras.warnings
+    }
+
+    pub(crate) fn warn(&mut self, text: &str) {
+        self.extras.warnings.push(text.to_owned());
+    }
+
+    /// Seconds for the `Retry-After` header.
+    pub(crate) fn retry_after_seconds(&self) -> Option<u32> {
+        self.extras.retry_after_seconds
     }
 
     fn with_details(mut self, details: Value) -> ApiError {
-        self.details = Some(details);
+        self.extras.details = Some(details);
         self
     }
 
@@ -308,7 +318,10 @@ impl ApiError {
 
     /// As [`ApiError::expired`], with a token from which an inconsistent list can go on.
     pub(crate) fn expired_with_continue(message: impl Into<String>, token: String) -> ApiError {
-        ApiError { continue_token: Some(token), ..ApiError::expired(message) }
+        // `metadata.continue` of an expired list lets it go on from the newest state.
+        let mut error = ApiError::expired(message);
+        error.extras.continue_token = Some(token);
+        error
     }
 
     /// A read asks for a revision that has not happened yet.
@@ -323,14 +336,14 @@ impl ApiError {
             format!("Timeout: Too large resource version: {asked}, current: {current}"),
         )
         .with_details(details);
-        error.retry_after_seconds = Some(1);
+        error.extras.retry_after_seconds = Some(1);
         error
     }
 
     /// Asks the client to try again in a second.
     pub(crate) fn retry_later(mut self) -> ApiError {
-        self.retry_after_seconds = Some(1);
-        if let Some(details) = &mut self.details {
+        self.extras.retry_after_seconds = Some(1);
+        if let Some(details) = &mut self.extras.details {
             details["retryAfterSeconds"] = json!(1);
         }
         self
@@ -339,7 +352,7 @@ impl ApiError {
     /// The `Status` object that goes on the wire.
     pub(crate) fn to_status(&self) -> Value {
         let mut metadata = Map::new();
-        if let Some(token) = &self.continue_token {
+        if let Some(token) = &self.extras.continue_token {
             metadata.insert("continue".to_owned(), json!(token));
         }
         let mut status = json!({
@@ -352,7 +365,7 @@ impl ApiError {
         if !self.reason.is_empty() {
             status["reason"] = json!(self.reason);
         }
-        if let Some(details) = &self.details {
+        if let Some(details) = &self.extras.details {
             status["details"] = details.clone();
         }
         status["code"] = json!(self.code.as_u16());

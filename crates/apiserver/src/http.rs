@@ -167,10 +167,10 @@ fn failure(error: &ApiError) -> Response<Body> {
     }
     let body = Body::from(render::encode(&error.to_status()));
     let mut response = with_type(error.code, "application/json", body);
-    if let Some(seconds) = error.retry_after_seconds {
+    if let Some(seconds) = error.retry_after_seconds() {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
-    add_warnings(&mut response, &error.warnings);
+    add_warnings(&mut response, error.warnings());
     response
 }
 

@@ -276,7 +276,7 @@ mod tests {
     use serde_json::json;
 
     #[track_caller]
-    fn check(kind: PatchKind, mut target: Value, patch: Value, expect: Value) {
+    fn check(kind: PatchKind, [mut target, patch, expect]: [Value; 3]) {
         apply(kind, &mut target, &patch).unwrap();
         assert_eq!(target, expect);
     }
@@ -285,9 +285,7 @@ mod tests {
     fn merge_replaces_lists_and_removes_nulls() {
         check(
             PatchKind::Merge,
-            json!({"a": {"b": 1, "c": [1]}}),
-            json!({"a": {"b": null, "c": [2]}}),
-            json!({"a": {"c": [2]}}),
+            [json!({"a": {"b": 1, "c": [1]}}), json!({"a": {"b": null, "c": [2]}}), json!({"a": {"c": [2]}})],
         );
     }
 
@@ -306,11 +304,13 @@ mod tests {
     fn strategic_merges_by_key() {
         check(
             PatchKind::Strategic,
-            json!({"spec": {"containers": [{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]}, {"name": "b"}]}}),
-            json!({"spec": {"containers": [{"name": "a", "image": "2", "env": [{"name": "Y", "value": "2"}]},
+            [
+                json!({"spec": {"containers": [{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}]}, {"name": "b"}]}}),
+                json!({"spec": {"containers": [{"name": "a", "image": "2", "env": [{"name": "Y", "value": "2"}]},
                 {"name": "b", "$patch": "delete"}, {"name": "c"}]}}),
-            json!({"spec": {"containers": [{"name": "a", "image": "2",
+                json!({"spec": {"containers": [{"name": "a", "image": "2",
                 "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]}, {"name": "c"}]}}),
+            ],
         );
     }
 
@@ -318,16 +318,20 @@ mod tests {
     fn strategic_directives() {
         check(
             PatchKind::Strategic,
-            json!({"metadata": {"finalizers": ["a", "b"]}, "spec": {"strategy": {"type": "R", "rollingUpdate": {}}}}),
-            json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]},
+            [
+                json!({"metadata": {"finalizers": ["a", "b"]}, "spec": {"strategy": {"type": "R", "rollingUpdate": {}}}}),
+                json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]},
                 "spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}),
-            json!({"metadata": {"finalizers": ["c", "b"]}, "spec": {"strategy": {"type": "Recreate"}}}),
+                json!({"metadata": {"finalizers": ["c", "b"]}, "spec": {"strategy": {"type": "Recreate"}}}),
+            ],
         );
         check(
             PatchKind::Strategic,
-            json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}),
-            json!({"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "a", "image": "i"}]}}),
-            json!({"spec": {"containers": [{"name": "b"}, {"name": "a", "image": "i"}]}}),
+            [
+                json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}),
+                json!({"spec": {"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}], "containers": [{"name": "a", "image": "i"}]}}),
+                json!({"spec": {"containers": [{"name": "b"}, {"name": "a", "image": "i"}]}}),
+            ],
         );
     }
 }

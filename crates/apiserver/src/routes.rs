@@ -154,7 +154,7 @@ fn with_deprecation(outcome: Result<Outcome, ApiError>, kind: &Kind) -> Result<O
             Ok(Outcome::Answer(answer, view))
         }
         Err(mut error) => {
-            error.warnings.insert(0, text.clone());
+            error.warn(text);
             Err(error)
         }
         Ok(other) => Ok(other),

@@ -14,13 +14,11 @@ pub(crate) fn table(kind: &Kind, rows: Vec<Value>, metadata: Value, columns: boo
         true => Value::Array(kind.columns.iter().map(definition).collect()),
         false => Value::Null,
     };
-    json!({
-        "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": metadata,
-        "columnDefinitions": definitions,
-        "rows": rows,
-    })
+    let mut table = json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1"});
+    table["metadata"] = metadata;
+    table["columnDefinitions"] = definitions;
+    table["rows"] = Value::Array(rows);
+    table
 }
 
 fn definition(column: &Column) -> Value {

@@ -177,8 +177,11 @@ pub(crate) fn api_version(group: &str, version: &str) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     /// Group → its versions, best first → plural → kind.
-    groups: BTreeMap<String, Vec<(String, BTreeMap<String, Arc<Kind>>)>>,
+    groups: BTreeMap<String, Vec<(String, KindsByPlural)>>,
 }
+
+/// The kinds of one group and version.
+type KindsByPlural = BTreeMap<String, Arc<Kind>>;
 
 impl Registry {
     /// The built-in kinds plus those that CRDs define.
@@ -188,7 +191,7 @@ impl Registry {
             registry.add(Arc::clone(kind));
         }
         for versions in registry.groups.values_mut() {
-            versions.sort_by(|one, two| version_priority(&two.0).cmp(&version_priority(&one.0)));
+            versions.sort_by_key(|(version, _)| std::cmp::Reverse(version_priority(version)));
         }
         registry
     }
@@ -210,7 +213,7 @@ impl Registry {
     }
 
     /// The kinds of one version by plural; `None` when the version is not served.
-    pub(crate) fn kinds(&self, group: &str, version: &str) -> Option<&BTreeMap<String, Arc<Kind>>> {
+    pub(crate) fn kinds(&self, group: &str, version: &str) -> Option<&KindsByPlural> {
         let versions = self.groups.get(group)?;
         versions.iter().find(|(served, _)| served == version).map(|(_, kinds)| kinds)
     }

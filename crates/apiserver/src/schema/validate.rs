@@ -166,7 +166,7 @@ fn number_bounds(value: &Value, number: f64, bounds: &Bounds, path: &str, errors
         match bounds.exclusive_maximum {
             true if number >= most => refuse(format!("{path} in body should be less than {most}")),
             false if number > most => {
-                refuse(format!("{path} in body should be less than or equal to {most}"))
+                refuse(format!("{path} in body should be less than or equal to {most}"));
             }
             true | false => {}
         }
@@ -340,9 +340,9 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(schema: Value, value: Value, expect: &[&str]) {
-        let schema = compile(&schema).unwrap();
-        let found: Vec<String> = validate(&value, &schema)
+    fn check(schema: &Value, value: &Value, expect: &[&str]) {
+        let schema = compile(schema).unwrap();
+        let found: Vec<String> = validate(value, &schema)
             .iter()
             .map(|error| format!("{}: {}", error.field, error.message))
             .collect();
@@ -357,18 +357,18 @@ mod tests {
             "p": {"type": "string", "pattern": "^x+$", "maxLength": 3},
             "q": {"x-kubernetes-int-or-string": true},
             "l": {"type": "array", "maxItems": 1, "x-kubernetes-list-type": "set", "items": {"type": "string"}}}});
-        check(schema.clone(), json!({"job": {}, "n": 1, "v": "a", "p": "xx", "q": "5%", "l": ["x"]}), &[]);
+        check(&schema, &json!({"job": {}, "n": 1, "v": "a", "p": "xx", "q": "5%", "l": ["x"]}), &[]);
         check(
-            schema.clone(),
-            json!({"n": "one"}),
+            &schema,
+            &json!({"n": "one"}),
             &[
                 "job: Required value",
                 "n: Invalid value: \"string\": n in body must be of type integer: \"string\"",
             ],
         );
         check(
-            schema.clone(),
-            json!({"job": 1, "n": 0, "v": "c", "p": "yyyy", "q": 1.5}),
+            &schema,
+            &json!({"job": 1, "n": 0, "v": "c", "p": "yyyy", "q": 1.5}),
             &[
                 "n: Invalid value: 0: n in body should be greater than or equal to 1",
                 "v: Unsupported value: \"c\": supported values: \"a\", \"b\"",
@@ -378,8 +378,8 @@ mod tests {
             ],
         );
         check(
-            schema,
-            json!({"job": 1, "l": ["x", "x"]}),
+            &schema,
+            &json!({"job": 1, "l": ["x", "x"]}),
             &["l: Too many: 2: must have at most 1 item", "l[1]: Duplicate value: \"x\""],
         );
     }

@@ -1,5 +1,7 @@
 //! The server through its public API: `kube::Client` in process, HTTP, kubectl, and kill -9.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "../support/mod.rs"]
 mod support;
 
