@@ -23,9 +23,9 @@ enum What {
     },
     /// The engine with thousands of deployments and a fake JobManager
     Engine {
-        /// Arguments of the measurement itself
-        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-        arguments: Vec<String>,
+        /// How many deployments
+        #[arg(default_value_t = 3_000)]
+        resources: u32,
     },
     /// Size of the binary, and its memory with one job
     Size,
@@ -40,15 +40,22 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
             bench.args(["--runs", &runs.to_string()]);
             run(bench)
         }
-        What::Engine { arguments } => {
-            let mut bench = cargo(&["run", "--quiet", "--locked", "--release", "--package", "drey-testbed"]);
-            bench.args(["--bin", "bench-engine", "--"]).args(arguments);
-            run(bench)
-        }
+        What::Engine { resources } => engine(*resources),
         What::Size => {
             needs::flink_programs()?;
             let drey = build_drey("release")?;
             run(testbed::over("dev", "bench-size", &drey, &needs::example_jar()?))
         }
     }
+}
+
+/// Once with JobManagers that answer, and once with 30 of a hundred that hang.
+fn engine(resources: u32) -> Result<()> {
+    run(cargo(&["build", "--quiet", "--locked", "--release", "--package", "drey-testbed", "--examples"]))?;
+    for hanging_percent in ["0", "30"] {
+        let mut bench = cargo(&["run", "--quiet", "--locked", "--release", "--package", "drey-testbed"]);
+        bench.args(["--example", "bench-engine", "--", &resources.to_string(), hanging_percent]);
+        run(bench)?;
+    }
+    Ok(())
 }

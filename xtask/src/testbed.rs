@@ -42,6 +42,9 @@ pub(crate) fn end_to_end(counts: &mut Counts) -> Result<()> {
     for (position, (minor, _)) in needs::FLINK.iter().enumerate() {
         let mut scenarios = over("dev", "scenarios", &drey, &jar);
         scenarios.args(["--flink", minor]);
+        if position == 0 {
+            scenarios.arg("--every-victim");
+        }
         if let Some((newer, _)) = needs::FLINK.get(position + 1) {
             scenarios.args(["--then", newer]);
         }

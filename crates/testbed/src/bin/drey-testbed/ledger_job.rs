@@ -112,10 +112,3 @@ pub(crate) fn must_be_whole(report: &LedgerReport) -> Result<()> {
     ensure!(report.is_whole(), "the ledger is not whole: {report}");
     Ok(())
 }
-
-/// Prints the report on a directory.
-pub(crate) fn print(directory: &Path) -> Result<()> {
-    let report = ledger::check(directory)?;
-    println!("{report}");
-    must_be_whole(&report)
-}

@@ -1,7 +1,6 @@
 //! What `cargo xtask` runs: scenarios over the built binary and real Flink, measurements, generated files.
 //! A program of its own, so that `cargo xtask` itself is built in seconds.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -36,11 +35,6 @@ enum Part {
     BenchLocal(bench::LocalArgs),
     /// Size of the binary, and its memory with one job
     BenchSize(bench::SizeArgs),
-    /// Check the output of a ledger job
-    Ledger {
-        /// The directory that the job writes to
-        directory: PathBuf,
-    },
     /// Write the generated files below a directory, or with `--check` name those that differ
     Generated(generated::Args),
 }
@@ -52,7 +46,6 @@ fn main() -> ExitCode {
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),
         Part::BenchSize(args) => bench::size(&args),
-        Part::Ledger { directory } => ledger_job::print(&directory),
         Part::Generated(args) => generated::run(&args),
     };
     match outcome {

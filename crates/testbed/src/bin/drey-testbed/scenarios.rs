@@ -14,6 +14,13 @@ use crate::story::{STABLE_TIMEOUT, Story};
 /// How long a phase of an upgrade may take to be seen.
 const PHASE_TIMEOUT: Duration = Duration::from_secs(90);
 
+/// The phases of an upgrade by savepoint, and who is there to be killed in each.
+const PHASES: &[(&str, &[Victim])] = &[
+    ("StopWithSavepoint", &[Victim::JobManager, Victim::TaskManagers, Victim::Drey, Victim::All]),
+    ("Teardown", &[Victim::Drey, Victim::All]),
+    ("Deploy", &[Victim::JobManager, Victim::Drey, Victim::All]),
+];
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -29,6 +36,9 @@ pub(crate) struct Args {
     /// A newer minor version to upgrade to in the end
     #[arg(long)]
     then: Option<String>,
+    /// Kill every victim in every phase, and not only everything at once
+    #[arg(long)]
+    every_victim: bool,
     /// Directory to work in; kept when a step fails
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -63,10 +73,9 @@ fn tell(story: &mut Story, args: &Args) {
     story.step(&format!("{version}: savepoint on demand"), savepoint_on_demand);
     story.step(&format!("{version}: redeploy from a savepoint"), redeploy);
     story.step(&format!("{version}: a bad class is rolled back"), bad_class_is_rolled_back);
-    for phase in ["StopWithSavepoint", "Teardown", "Deploy"] {
-        for victim in Victim::ALL {
-            // A victim that does not exist in a phase, such as the JobManager of a cluster that is gone, is
-            // hit as soon as it exists.
+    for (phase, victims) in PHASES {
+        let chosen = victims.iter().filter(|victim| args.every_victim || **victim == Victim::All);
+        for victim in chosen {
             let name = format!("{version}: {victim:?} killed in phase {phase}");
             story.step(&name, |story| killed_in_phase(story, phase, *victim));
         }
