@@ -1,5 +1,7 @@
 //! Holds this server to the answers of the real kube-apiserver, which are recorded beside the requests.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod runner;
 
 use std::path::{Path, PathBuf};
