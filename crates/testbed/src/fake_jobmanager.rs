@@ -477,6 +477,7 @@ fn savepoint(
     accepted(&trigger)
 }
 
+#[derive(Clone, Copy)]
 struct Completion {
     completes: bool,
     tells: bool,

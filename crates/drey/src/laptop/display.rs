@@ -64,7 +64,7 @@ impl Display {
                 break;
             }
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     fn take(&mut self, event: Event<DynamicObject>) -> Result<(), Failure> {

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::files::Files;
 use super::resume;
-use super::stack::Stack;
+use super::stack::{Stack, http_client};
 
 /// How often the end of a process is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -83,7 +83,7 @@ async fn from_outside(args: &Args, files: &Files, pid: u32) -> Result<(), Failur
 /// After a crash of drey its processes run on. They can be stopped properly only by a drey.
 async fn by_ourselves(args: &Args) -> Result<(), Failure> {
     say("drey had ended without its processes; starting it to stop them");
-    let stack = Stack::start(&args.dir, None).await?;
+    let stack = Stack::start(&args.dir, None, http_client()?).await?;
     let settled = settle(args, &stack.connection(None)).await;
     stack.stop().await;
     settled
@@ -109,7 +109,7 @@ async fn suspend_all(args: &Args, connection: &Connection) -> Result<(), Failure
     for view in &suspending {
         let what = "the job to be stopped with its state".to_owned();
         let followed = followed(args, connection, view, what);
-        follow(followed, |now| suspended(now)).await.map_err(|failure| {
+        follow(followed, suspended).await.map_err(|failure| {
             failure
                 .hint("it runs on; `drey down --now` stops without savepoints, from the newest checkpoints")
         })?;

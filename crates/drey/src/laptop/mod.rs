@@ -13,6 +13,7 @@ pub(crate) mod definitions;
 pub(crate) mod detach;
 pub(crate) mod display;
 pub(crate) mod down;
+pub(crate) mod fetch;
 pub(crate) mod files;
 pub(crate) mod log;
 pub(crate) mod logs;

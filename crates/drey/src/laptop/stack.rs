@@ -49,7 +49,11 @@ impl Stack {
     ///
     /// # Errors
     /// A directory in use or of a newer drey, a port that is taken, a disk that is full.
-    pub(crate) async fn start(directory: &Path, port: Option<u16>) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        directory: &Path,
+        port: Option<u16>,
+        http: reqwest::Client,
+    ) -> Result<Self, Failure> {
         let files = Files::below(directory);
         let state_directory = StateDirectory::open(files.root()).map_err(|error| unusable(&files, &error))?;
         let files = Files::of(state_directory.layout().root());
@@ -67,7 +71,6 @@ impl Stack {
         let mut server = JoinSet::new();
         let stop = server_stop.clone();
         server.spawn(async move { api.serve(listener, Auth::Token(token), stop).await });
-        let http = http_client()?;
         let launcher =
             Arc::new(open_launcher(state_directory, &files, working_directory, http.clone()).await?);
         let engine_stop = CancellationToken::new();
@@ -173,7 +176,11 @@ fn open_store(files: &Files) -> Result<ApiServer, Failure> {
     })
 }
 
-fn http_client() -> Result<reqwest::Client, Failure> {
+/// The HTTP client of the process.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
     reqwest::Client::builder()
         .pool_max_idle_per_host(1)
         .pool_idle_timeout(IDLE_CONNECTION)

@@ -9,11 +9,11 @@ use drey_cli::manifest::Document;
 use drey_cli::output::{line, say};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::detach;
 use super::display::Display;
 use super::files::Files;
 use super::resume;
-use super::stack::{NAMESPACE, Stack};
+use super::stack::{NAMESPACE, Stack, http_client};
+use super::{detach, fetch};
 
 /// Run FlinkDeployments on this machine
 ///
@@ -47,11 +47,13 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
     let namespace = connection.namespace.as_deref();
     let documents = read_files(args, namespace)?;
+    let http = http_client()?;
+    fetch::distributions(&documents, &http).await?;
     if args.detach {
         return detach::start(args.dir.clone(), args.port, &documents, namespace).await;
     }
     let mut interrupts = Interrupts::listen()?;
-    let mut stack = Stack::start(&args.dir, args.port).await?;
+    let mut stack = Stack::start(&args.dir, args.port, http).await?;
     tracing::info!(address = %stack.address, version = env!("CARGO_PKG_VERSION"), "started");
     let outcome = serve(&mut stack, args, &documents, namespace, &mut interrupts).await;
     stop(stack, &mut interrupts).await;
