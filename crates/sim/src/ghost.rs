@@ -75,6 +75,8 @@ pub struct Ghost {
     pub manual_savepoints: BTreeMap<i64, u32>,
     /// Nonces whose failure was reported.
     pub reported_nonces: BTreeSet<i64>,
+    /// The status was wiped: what the run was started from is known to nobody.
+    pub wiped: bool,
     /// The state can not be kept by anybody: somebody removed it by hand.
     pub excused: bool,
 }
@@ -231,8 +233,13 @@ impl World {
     pub fn check_ha_deleted(&mut self) {
         let Some(resource) = &self.resource else { return };
         let journal = resource.status.clone();
-        let kept =
-            self.stores.iter().flat_map(|store| &store.checkpoints).map(|i| self.snapshots[*i].order).max();
+        let kept = self
+            .stores
+            .iter()
+            .flat_map(|store| &store.checkpoints)
+            .filter(|index| !self.snapshots[**index].disposed)
+            .map(|index| self.snapshots[*index].order)
+            .max();
         let deleting = resource.deleting;
         let stateless = self.ghost.specs.get(&resource.generation).is_some_and(|spec| spec.stateless);
         let Some(kept) = kept else { return };

@@ -382,7 +382,11 @@ fn explained(world: &World, waiting: &str) -> bool {
     let no_store = !world.setup.high_availability;
     if waiting == WaitingFor::ManualRestoreRequired.as_str() {
         // L3: only when no snapshot that is the newest can be reached.
-        return unreadable || no_store || world.ghost.excused || world.newest_order().is_none();
+        return unreadable
+            || no_store
+            || world.ghost.excused
+            || world.ghost.wiped
+            || world.newest_order().is_none();
     }
     if waiting == WaitingFor::RestoreSourceNotKnown.as_str()
         || waiting == WaitingFor::StorageNotKnown.as_str()

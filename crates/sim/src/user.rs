@@ -308,6 +308,7 @@ impl World {
         let wiped = drey_core::Journal { epoch: resource.status.epoch, ..drey_core::Journal::default() };
         resource.status = Arc::new(wiped);
         resource.version = version;
+        self.ghost.wiped = true;
         self.ghost.ends.clear();
         self.ghost.rollbacks.clear();
     }

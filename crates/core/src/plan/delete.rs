@@ -23,10 +23,14 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
                 }
                 return;
             }
+            Situation::JobMissing if is_settled_missing(draft) => {}
+            Situation::Failing(..) if has_never_been_up(draft) => {}
             Situation::Starting
             | Situation::Unreachable
             | Situation::Unsettled(_)
-            | Situation::Cancelling => {
+            | Situation::Cancelling
+            | Situation::JobMissing
+            | Situation::Failing(..) => {
                 draft.wait(
                     WaitingFor::JobNotRunning,
                     "the job is not RUNNING, and `kubernetes.operator.job.savepoint-on-deletion` asks for a savepoint \
@@ -38,12 +42,27 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
             | Situation::Gone
             | Situation::Foreign
             | Situation::Terminating
-            | Situation::Ended(_)
-            | Situation::Failing(..)
-            | Situation::JobMissing => {}
+            | Situation::Ended(_) => {}
         }
     }
     remove(draft);
+}
+
+/// A JobManager that has just restarted knows its job again soon. One that has not for a minute never will.
+fn is_settled_missing(draft: &mut Draft<'_>) -> bool {
+    draft.set_job_state(FlinkJobState::Reconciling);
+    // A clock that was set back begins the minute anew.
+    let since_ms = draft.journal.job.updated_at_ms.unwrap_or(draft.now.0).min(draft.now.0);
+    draft.journal.job.updated_at_ms = Some(since_ms);
+    let left_ms = super::rest::JOB_SUBMISSION_MS - (draft.now.0 - since_ms);
+    if left_ms > 0 {
+        draft.wake_within(left_ms);
+    }
+    left_ms <= 0
+}
+
+fn has_never_been_up(draft: &Draft<'_>) -> bool {
+    draft.observed.cluster.present().is_some_and(|cluster| cluster.never_available)
 }
 
 /// The job may have state that the user wants to keep.

@@ -55,14 +55,18 @@ pub(super) fn deploy(draft: &mut Draft<'_>) -> Flow {
 }
 
 fn created(draft: &mut Draft<'_>, cluster: &Cluster, target: DeployTarget) -> Flow {
-    let Some(run) = &mut draft.journal.run else { return Flow::GoOn };
+    let Some(run) = &draft.journal.run else { return Flow::GoOn };
     let same_run = cluster.seq == Some(run.seq)
         || (cluster.seq.is_some() && cluster.job_id.as_ref() == Some(&run.job_id));
     if !same_run {
+        if !draft.is_live() {
+            return Flow::Done;
+        }
         // An operator that lost its leadership created it late, from a source that is no longer the newest.
         draft.close();
         return stop::take_down(draft, cluster);
     }
+    let Some(run) = &mut draft.journal.run else { return Flow::GoOn };
     run.cluster_uid = Some(cluster.uid.clone());
     // A late create of an earlier attempt: same run, older spec. The next steps bring it up to date.
     let outdated = cluster.generation.is_some_and(|generation| generation < run.generation);

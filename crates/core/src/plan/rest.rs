@@ -52,10 +52,14 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
 /// terminal.
 fn suspended(draft: &mut Draft<'_>) {
     draft.at_rest = true;
-    if let Situation::Gone | Situation::NotKnown = assess(draft.observed, &draft.journal) {
+    let Some(cluster) = draft.observed.cluster.present().filter(|cluster| cluster.owned).cloned() else {
         return;
+    };
+    if draft.journal.end().is_some() {
+        expire(draft);
+    } else if !cluster.terminating && draft.is_live() {
+        stop::take_down_late(draft, &cluster);
     }
-    expire(draft);
 }
 
 fn gone(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
@@ -203,7 +207,7 @@ fn job_missing(draft: &mut Draft<'_>) {
 }
 
 /// How long a JobManager may be up before its application has submitted the job, milliseconds.
-const JOB_SUBMISSION_MS: i64 = 60_000;
+pub(super) const JOB_SUBMISSION_MS: i64 = 60_000;
 
 fn unsettled(draft: &mut Draft<'_>, desired: &Arc<Desired>, state: FlinkJobState) {
     let (what, message) = match state {

@@ -30,7 +30,9 @@ struct Launch<'d> {
 
 /// The first deploy of a resource.
 pub(super) fn first(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
-    if job_state(desired) == JobState::Suspended {
+    let orphan =
+        draft.observed.cluster.present().is_some_and(|cluster| cluster.owned && !cluster.terminating);
+    if job_state(desired) == JobState::Suspended && !orphan {
         draft.journal.observed_generation = Some(draft.resource.generation);
         draft.journal.error = None;
         draft.at_rest = true;
@@ -148,7 +150,7 @@ fn still_there(draft: &mut Draft<'_>) -> Flow {
     if draft.journal.reconciled.is_none() {
         return adopt_cluster(draft, &cluster);
     }
-    stop::take_down(draft, &cluster)
+    stop::take_down_late(draft, &cluster)
 }
 
 /// The status was lost and the cluster was not: it is the run, made for a generation that it names itself.

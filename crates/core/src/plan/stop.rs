@@ -110,7 +110,7 @@ fn last_state(draft: &Draft<'_>, desired: &Desired, situation: Situation<'_>, ve
         return match situation {
             Situation::Running if desired.options.savepoint_directory.is_some() => Way::Savepoint,
             _ if cancellable => Way::Cancel,
-            _ if never_available(draft) => Way::Teardown,
+            _ if never_available(draft) && !store_holds_state(draft) => Way::Teardown,
             _ => Way::Wait(
                 WaitingFor::JobNotRunning,
                 "the Flink version changes, which needs a savepoint or a cancelled job, and the job is not RUNNING",
@@ -157,6 +157,15 @@ fn checkpoint_age(draft: &Draft<'_>, desired: &Desired) -> Option<Way> {
     } else {
         None
     }
+}
+
+/// Whether high availability holds a checkpoint of the run, as far as a live look tells. Without one, the teardown that
+/// is planned asks for the look first.
+fn store_holds_state(draft: &Draft<'_>) -> bool {
+    let Some(run) = &draft.journal.run else { return false };
+    let data = draft.observed.high_availability.present();
+    draft.observed.live
+        && data.is_some_and(|d| d.job(&run.job_id).is_some_and(|store| store.newest_checkpoint_id.is_some()))
 }
 
 fn has_open_requests(draft: &Draft<'_>) -> bool {
@@ -259,6 +268,18 @@ pub(super) fn take_down(draft: &mut Draft<'_>, cluster: &Cluster) -> Flow {
     let action = (!cluster.terminating).then(|| Action::DeleteCluster { uid: uid.clone() });
     draft.open(IntentKind::Teardown { cluster_uid: uid }, action);
     draft.wait(WaitingFor::ClusterTerminating, "the old cluster is being taken down")
+}
+
+/// Takes down a cluster that should not be there: created late, by a request that nobody waited for any more. What its
+/// job did meanwhile counts.
+pub(super) fn take_down_late(draft: &mut Draft<'_>, cluster: &Cluster) -> Flow {
+    if let Some(run) = &mut draft.journal.run
+        && cluster.job_id.as_ref() == Some(&run.job_id)
+    {
+        run.never_ran = false;
+        run.cluster_uid = Some(cluster.uid.clone());
+    }
+    take_down(draft, cluster)
 }
 
 /// A cluster whose JobManager cannot start ran nothing; that is believed only of the run that it is for.

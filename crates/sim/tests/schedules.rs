@@ -1,0 +1,96 @@
+//! The simulator as a test: swarms, every single crash point, planted bugs, and the schedules that once failed.
+
+use drey_sim::planted::Planted;
+use drey_sim::schedule::{Plan, run};
+use drey_sim::search::{exhaustive, hunt, swarm};
+
+/// Schedules of the swarm that run with every change. `cargo xtask sim --seeds N` runs more.
+const SWARM: u64 = 10_000;
+/// Schedules within which each planted bug has to be caught.
+const HUNT: u64 = 200_000;
+
+fn threads() -> u64 {
+    std::thread::available_parallelism().map_or(1, |count| count.get() as u64)
+}
+
+fn holds(seed: u64) {
+    let outcome = run(&Plan { seed, ..Plan::default() });
+    assert_eq!(outcome.violation, None, "`cargo xtask sim --seed {seed}` tells the story");
+}
+
+#[test]
+fn a_swarm_of_seeds_breaks_nothing() {
+    let failures = swarm(0, SWARM, threads(), Planted::None);
+    let first = failures.first().map(|failure| (failure.seed, failure.outcome.violation.clone()));
+    assert_eq!(first, None, "`cargo xtask sim --seed N` tells the story");
+}
+
+#[test]
+fn every_effect_may_crash_be_lost_or_be_refused_once() {
+    let found = exhaustive(false);
+    assert!(found.singles > 5_000, "{} schedules are too few", found.singles);
+    assert_eq!(found.failures, Vec::new());
+}
+
+#[test]
+fn the_same_seed_is_the_same_story() {
+    for seed in [3, 14, 159, 2_653] {
+        let tell = || run(&Plan { seed, tell: true, ..Plan::default() }).story;
+        assert_eq!(tell(), tell());
+    }
+}
+
+#[test]
+fn planted_bugs_are_caught() {
+    let missed: Vec<_> =
+        Planted::ALL.iter().filter(|planted| hunt(**planted, HUNT, threads()).is_none()).collect();
+    assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+/// An answer about an earlier savepoint was taken for the answer about the present stop.
+#[test]
+fn stale_answer_of_an_earlier_operation() {
+    holds(485);
+}
+
+/// A last-state run was cancelled before it had restored, and Flink knew of no checkpoint.
+#[test]
+fn cancelled_before_it_restored() {
+    holds(596);
+}
+
+/// A JobManager that had restarted named an older checkpoint than the savepoint on record.
+#[test]
+fn savepoint_forgotten_by_a_restarted_jobmanager() {
+    holds(1_616);
+}
+
+/// A rolled back job counted as suspended, and its cluster as expired.
+#[test]
+fn rolled_back_is_not_suspended() {
+    holds(499);
+}
+
+/// A cluster that was still starting ran its job after it had been looked at for the last time.
+#[test]
+fn starting_is_not_never_ran() {
+    holds(2_353);
+}
+
+/// The stop's answer was lost with the JobManager, which did not know the ended job any more.
+#[test]
+fn stop_answer_lost_with_the_jobmanager() {
+    holds(1_679);
+}
+
+/// A cancelled job was forgotten before anybody saw it cancelled.
+#[test]
+fn cancelled_and_forgotten() {
+    holds(2_226);
+}
+
+/// A JobManager that was just restarting did not know its job, and the resource was deleted without its savepoint.
+#[test]
+fn deleted_while_the_jobmanager_restarts() {
+    holds(5_588);
+}
