@@ -18,7 +18,7 @@ use crate::limits::{
     BOOKMARK_INTERVAL_SECONDS, LAST_BOOKMARK_SECONDS, WATCH_BATCH_EVENTS, WATCH_TIMEOUT_SECONDS,
 };
 use crate::path::Query;
-use crate::read::{invalid_options, parse_revision};
+use crate::read::{invalid_options, parse_revision, reach};
 use crate::render::{Form, View, encode, watched};
 use crate::selector::Selector;
 use crate::server::Server;
@@ -38,7 +38,10 @@ pub(crate) struct WatchRequest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum From {
     /// With the objects that exist, as ADDED events; then their changes.
-    Existing { announce_end: bool },
+    /// Not before the server has reached `at_least`.
+    Existing { at_least: u64, announce_end: bool },
+    /// With what changes from now on.
+    Now,
     /// With the changes after a revision.
     After(u64),
 }
@@ -74,18 +77,16 @@ fn beginning(query: &Query, bookmarks: bool) -> Result<From, ApiError> {
             return Err(invalid_options(&errors));
         }
         if query.flag("sendInitialEvents") {
-            if let Some(text) = revision {
-                watch_revision(text)?;
-            }
-            return Ok(From::Existing { announce_end: bookmarks });
+            let at_least = revision.map_or(Ok(0), watch_revision)?;
+            return Ok(From::Existing { at_least, announce_end: bookmarks });
         }
     } else if matching.is_some() {
         let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
         return Err(invalid_options(&[FieldError::forbidden("resourceVersionMatch", detail)]));
     }
     match revision {
-        None | Some("0") if query.has("sendInitialEvents") => Ok(From::After(u64::MAX)),
-        None | Some("0") => Ok(From::Existing { announce_end: false }),
+        None | Some("0") if query.has("sendInitialEvents") => Ok(From::Now),
+        None | Some("0") => Ok(From::Existing { at_least: 0, announce_end: false }),
         Some(text) => Ok(From::After(watch_revision(text)?)),
     }
 }
@@ -138,11 +139,32 @@ impl Watch {
             scope,
         };
         match request.from {
-            From::After(u64::MAX) => watch.reached = watch.server.shared.committed(),
-            From::After(revision) => watch.reached = revision,
-            From::Existing { announce_end } => watch.begin_with_existing(announce_end).await?,
+            From::Now => watch.reached = watch.server.shared.committed(),
+            From::After(revision) => watch.begin_after(revision),
+            From::Existing { at_least, announce_end } => match reach(&watch.server, at_least).await {
+                Ok(()) => watch.begin_with_existing(announce_end).await?,
+                Err(error) => watch.end_with(&error),
+            },
         }
         Ok(watch)
+    }
+
+    /// Goes on after a revision that the client has seen.
+    ///
+    /// One that has not happened yet was seen on another state, which was deleted since. kube-apiserver stays
+    /// silent until it comes to pass; here the client is told at once that it must list again.
+    fn begin_after(&mut self, revision: u64) {
+        self.reached = revision;
+        let committed = self.server.shared.committed();
+        if revision > committed {
+            self.end_with(&too_old(revision, committed));
+        }
+    }
+
+    /// Ends the watch with an ERROR event.
+    fn end_with(&mut self, error: &ApiError) {
+        self.pending.push_back(line("ERROR", &encode(&error.to_status())));
+        self.ended = true;
     }
 
     /// Queues the existing objects as ADDED events.
@@ -243,10 +265,7 @@ impl Watch {
             collection.changes_after(self.reached, committed, WATCH_BATCH_EVENTS)
         };
         let Some(changes) = changes else {
-            let oldest = self.reached;
-            let error = ApiError::expired(format!("too old resource version: {oldest} ({committed})"));
-            self.pending.push_back(line("ERROR", &encode(&error.to_status())));
-            self.ended = true;
+            self.end_with(&too_old(self.reached, committed));
             return;
         };
         let full = changes.len() == WATCH_BATCH_EVENTS;
@@ -311,6 +330,10 @@ impl Watch {
         };
         line("BOOKMARK", &encode(&object))
     }
+}
+
+fn too_old(asked: u64, committed: u64) -> ApiError {
+    ApiError::expired(format!("too old resource version: {asked} ({committed})"))
 }
 
 /// Each minute, and shortly before the end, so that a client goes on from a fresh revision.

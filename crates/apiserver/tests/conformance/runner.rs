@@ -33,6 +33,7 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
         (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uid>"),
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
         (r"current: \d+", "current: <n>"),
+        (r#"(resourceVersion\\+":\\+")\d+"#, "$1<n>"),
         (r"ResourceVersion in record \(\d+\)", "ResourceVersion in record (<n>)"),
     ]
     .map(|(pattern, stands_for)| (Regex::new(pattern).expect("patterns are constant"), stands_for))
