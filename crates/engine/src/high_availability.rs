@@ -1,10 +1,10 @@
 //! Flink's high-availability store of one cluster id, in ConfigMaps: read live when a decision needs it, and changed
 //! only with preconditions. Refuses to keep what it read.
 //!
-//! The ConfigMaps carry the labels `app=<cluster id>`, `configmap-type=high-availability` and
-//! `type=flink-native-kubernetes`, and are named `<cluster id>-cluster-config-map` and
-//! `<cluster id>-<job id>-config-map`. Flink before 1.17 could also be told to make one ConfigMap per component,
-//! whose names begin with the cluster id as well.
+//! The ConfigMaps carry the labels `app=<cluster id>` and `type=flink-native-kubernetes`, and are named
+//! `<cluster id>-cluster-config-map` and `<cluster id>-<job id>-config-map`. Flink 1.x also labels them
+//! `configmap-type=high-availability`; Flink 2.1 was seen not to. Flink before 1.17 could be told to make one
+//! ConfigMap per component, whose names begin with the cluster id as well.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::object::Key;
 
 /// Reads the store. Every failure is `Unknown`.
 pub(crate) async fn read(client: &Client, key: &Key) -> Seen<HighAvailability> {
-    let selector = format!("app={},configmap-type=high-availability,type=flink-native-kubernetes", key.name);
+    let selector = format!("app={},type=flink-native-kubernetes", key.name);
     // Without a resourceVersion the list is read from the store itself, not from a cache of the API server.
     let params = ListParams::default().labels(&selector);
     match api(client, key).list(&params).await {
@@ -41,9 +41,12 @@ fn interpret(cluster_id: &str, maps: &[ConfigMap]) -> Seen<HighAvailability> {
             return Seen::Unknown;
         };
         let Some(rest) = name.strip_prefix(cluster_id).and_then(|rest| rest.strip_prefix('-')) else {
-            // Somebody else's ConfigMap with our labels.
+            // Somebody else's ConfigMap with our labels, or one of configuration.
             continue;
         };
+        if !is_labelled(map) && rest != "cluster-config-map" && job_id_of(rest).is_none() {
+            continue;
+        }
         let name: Arc<str> = Arc::from(name.as_str());
         store.maps.push((name.clone(), Arc::from(uid.as_str())));
         if job_graph_keys(map).next().is_some() {
@@ -62,6 +65,11 @@ fn interpret(cluster_id: &str, maps: &[ConfigMap]) -> Seen<HighAvailability> {
         }
     }
     if store.maps.is_empty() { Seen::Absent } else { Seen::Present(store) }
+}
+
+fn is_labelled(map: &ConfigMap) -> bool {
+    let labels = map.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get("configmap-type")).is_some_and(|value| value == "high-availability")
 }
 
 /// The job id in `<job id>-config-map`, or in `<job id>-jobmanager-leader` of older Flink.
@@ -178,6 +186,7 @@ mod tests {
     #[test]
     fn other_clusters_maps_are_not_ours() {
         assert_eq!(interpret("a", &[map("ab-cluster-config-map", &[])]), Seen::Absent);
+        assert_eq!(interpret("a", &[map("a-settings", &[])]), Seen::Absent);
         assert_eq!(interpret("a", &[]), Seen::Absent);
     }
 
