@@ -177,7 +177,7 @@ async fn wait_for_checkpoint(connection: &Connection, followed: Followed<'_>) ->
 
 async fn has_checkpoint(connection: &Connection, name: &str, job_id: &str) -> Result<bool, Failure> {
     let api: Api<ConfigMap> = Api::namespaced(connection.client.clone(), &connection.namespace);
-    let labels = format!("app={name},configmap-type=high-availability");
+    let labels = format!("app={name},type=flink-native-kubernetes");
     let maps = api
         .list(&ListParams::default().labels(&labels))
         .await
