@@ -247,6 +247,28 @@ impl State {
         }
     }
 
+    /// A state with the same objects and kinds, and without their history. Bodies are shared.
+    pub(crate) fn fork(&self, seed: Option<u64>) -> State {
+        let floor = self.revision;
+        let without_history = |collection: &Collection| Collection {
+            objects: collection.objects.clone(),
+            floor,
+            ..Collection::default()
+        };
+        State {
+            registry: Arc::clone(&self.registry),
+            custom_kinds: self.custom_kinds.clone(),
+            collections: self
+                .collections
+                .iter()
+                .map(|(name, collection)| (Arc::clone(name), without_history(collection)))
+                .collect(),
+            by_uid: self.by_uid.clone(),
+            dependents: self.dependents.clone(),
+            ..State::new(self.revision, seed)
+        }
+    }
+
     /// Puts back an object from the disk, without history.
     pub(crate) fn load(
         &mut self,

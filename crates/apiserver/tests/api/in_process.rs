@@ -140,6 +140,21 @@ async fn lists_page_over_one_snapshot() {
 }
 
 #[tokio::test]
+async fn a_fork_goes_its_own_way() {
+    let server = ApiServer::in_memory().unwrap();
+    let (_, widgets) = with_widgets(&server).await;
+    let made = widgets.create(&PostParams::default(), &object("a", 1)).await.unwrap();
+    let fork = server.fork(Options { clock: Clock::settable(0), seed: Some(1) });
+    let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("example.com", "v1", "Widget"));
+    let forked: Api<DynamicObject> = Api::default_namespaced_with(fork.client("default"), &resource);
+    assert_eq!(forked.get("a").await.unwrap(), made);
+    forked.delete("a", &DeleteParams::default()).await.unwrap();
+    forked.create(&PostParams::default(), &object("b", 1)).await.unwrap();
+    assert!(widgets.get_opt("a").await.unwrap().is_some());
+    assert!(widgets.get_opt("b").await.unwrap().is_none());
+}
+
+#[tokio::test]
 async fn a_seed_makes_runs_equal() {
     let mut uids = Vec::new();
     for _ in 0..2 {
