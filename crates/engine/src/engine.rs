@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use drey_api::defaults::Defaults;
 use drey_core::observed::Rest;
@@ -29,6 +30,9 @@ use crate::schema::{self, SchemaError};
 use crate::step::{self, After};
 use crate::view::{EngineView, ResourceView};
 use crate::watch::{self, Change};
+
+/// How often resources are counted.
+const COUNT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Which namespaces are watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,6 +152,7 @@ impl Engine {
                 work(shared),
                 shared.poller.clone().run(shared.clone(), &polls),
                 hear_launcher(shared),
+                count_resources(shared),
                 poster.run(),
             )
         };
@@ -264,7 +269,7 @@ async fn step_once(shared: &Arc<Shared>, key: &Key) {
     shared.metrics.stepped(after.label(), began.elapsed().as_secs_f64());
     match after {
         After::Wake(delay) => shared.queue.add_at(key, Instant::now() + delay),
-        After::Again => shared.queue.add(key),
+        After::Again => again(shared, key),
         After::Busy => {}
         After::Retry(message) => retry(shared, key, &message),
         After::Gone => shared.forget(key),
@@ -291,9 +296,33 @@ fn retry(shared: &Shared, key: &Key, message: &str) {
         slot.failures
     });
     if let Some(failures) = failures {
-        let delay =
-            backed_off(shared.limits.retry_delay, shared.limits.retry_delay_max, failures - 1, key.seed());
-        shared.queue.add_at(key, Instant::now() + delay);
+        shared.queue.add_at(key, Instant::now() + delay_after(shared, key, failures - 1));
+    }
+}
+
+/// Somebody else wrote the object: the first time at once, and later in the same manner as after a failure.
+fn again(shared: &Shared, key: &Key) {
+    let failures = shared.index.with(key, |slot| {
+        slot.failures = slot.failures.saturating_add(1);
+        slot.failures
+    });
+    match failures {
+        None => {}
+        Some(1) => shared.queue.add(key),
+        Some(failures) => shared.queue.add_at(key, Instant::now() + delay_after(shared, key, failures - 2)),
+    }
+}
+
+fn delay_after(shared: &Shared, key: &Key, failures: u32) -> Duration {
+    backed_off(shared.limits.retry_delay, shared.limits.retry_delay_max, failures, key.seed())
+}
+
+/// Counts resources now and then: counting them at every change would cost more than the change.
+async fn count_resources(shared: &Shared) {
+    loop {
+        let (known, frozen) = shared.index.count();
+        shared.metrics.set_resources(known, frozen);
+        tokio::time::sleep(COUNT_INTERVAL).await;
     }
 }
 
@@ -337,8 +366,6 @@ impl Shared {
                 tracing::warn!(namespace = scope.map_or("(all)", String::as_str), "watching: {message}");
             }
         }
-        let (known, frozen) = self.index.count();
-        self.metrics.set_resources(known, frozen);
     }
 
     fn list_complete(self: &Arc<Self>, scope: Option<&String>, keys: &HashSet<Key>) {
@@ -393,8 +420,6 @@ impl Shared {
         self.poller.remove(key);
         self.index.remove_key(key);
         self.queue.forget(key);
-        let (known, frozen) = self.index.count();
-        self.metrics.set_resources(known, frozen);
     }
 
     /// Tells people through the resource's events.
@@ -411,11 +436,11 @@ impl Shared {
 
 impl Sink for Shared {
     fn polled(&self, key: &Key, cluster_uid: &Arc<str>, rest: Arc<Rest>, news: bool) {
-        let known = self.index.with(key, |slot| {
+        let first = self.index.with(key, |slot| {
             let result = PollResult { cluster_uid: cluster_uid.clone(), rest, at: Instant::now() };
-            slot.poll = Some(result);
+            slot.poll.replace(result).is_none()
         });
-        if known.is_some() && news {
+        if first.is_some_and(|first| first || news) {
             self.queue.add(key);
         }
     }

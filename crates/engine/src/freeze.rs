@@ -29,8 +29,6 @@ pub(crate) async fn freeze(shared: &Arc<Shared>, key: &Key, message: &str) {
         slot.stored.clone()
     });
     let Some(stored) = stored else { return };
-    let (known, frozen) = shared.index.count();
-    shared.metrics.set_resources(known, frozen);
     shared.warn(&stored.target(), stored.generation, message);
     publish(shared, &stored, message).await;
 }
@@ -76,7 +74,7 @@ async fn publish(shared: &Arc<Shared>, stored: &Stored, message: &str) {
 
 /// The status as it is, with our condition in it.
 fn with_condition(shared: &Shared, stored: &Stored, message: &str) -> Value {
-    let mut status = match stored.status.as_ref().map(crate::object::CompactJson::tree) {
+    let mut status = match stored.status.as_ref().map(crate::object::CompactStatus::tree) {
         Some(Value::Object(status)) => status,
         // The API server lets no other status in; what cannot be kept is not kept.
         Some(_) | None => Map::new(),

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource as KubeResource;
 use kube::core::NamespaceResourceScope;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::launcher::Target;
 
@@ -72,6 +72,60 @@ impl<'de> Deserialize<'de> for CompactJson {
     }
 }
 
+/// A status as text. The two recorded specs are most of it, and at rest they are the same: kept once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct CompactStatus {
+    /// The status without its recorded specs.
+    rest: CompactJson,
+    last_reconciled: Option<Arc<str>>,
+    last_stable: Option<Arc<str>>,
+}
+
+const RECONCILIATION: &str = "reconciliationStatus";
+const LAST_RECONCILED: &str = "lastReconciledSpec";
+const LAST_STABLE: &str = "lastStableSpec";
+
+impl CompactStatus {
+    /// The tree.
+    pub(crate) fn tree(&self) -> Value {
+        let mut tree = self.rest.tree();
+        if let Some(Value::Object(reconciliation)) = tree.get_mut(RECONCILIATION) {
+            for (key, text) in [(LAST_RECONCILED, &self.last_reconciled), (LAST_STABLE, &self.last_stable)] {
+                if let Some(text) = text {
+                    reconciliation.insert(key.to_owned(), Value::from(&**text));
+                }
+            }
+        }
+        tree
+    }
+}
+
+impl From<Value> for CompactStatus {
+    fn from(mut status: Value) -> CompactStatus {
+        let (last_reconciled, last_stable) = match status.get_mut(RECONCILIATION) {
+            Some(Value::Object(reconciliation)) => {
+                (take_text(reconciliation, LAST_RECONCILED), take_text(reconciliation, LAST_STABLE))
+            }
+            Some(_) | None => (None, None),
+        };
+        let last_stable = if last_stable == last_reconciled { last_reconciled.clone() } else { last_stable };
+        CompactStatus { rest: CompactJson::from(&status), last_reconciled, last_stable }
+    }
+}
+
+/// Takes a text out of an object. Anything else stays where it is.
+fn take_text(object: &mut Map<String, Value>, key: &str) -> Option<Arc<str>> {
+    let text = Arc::from(object.get(key)?.as_str()?);
+    object.shift_remove(key);
+    Some(text)
+}
+
+impl<'de> Deserialize<'de> for CompactStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<CompactStatus, D::Error> {
+        Value::deserialize(deserializer).map(CompactStatus::from)
+    }
+}
+
 /// The object on its way from the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(crate) struct WireDeployment {
@@ -80,7 +134,7 @@ pub(crate) struct WireDeployment {
     #[serde(default)]
     pub(crate) spec: Option<CompactJson>,
     #[serde(default)]
-    pub(crate) status: Option<CompactJson>,
+    pub(crate) status: Option<CompactStatus>,
 }
 
 impl KubeResource for WireDeployment {
@@ -147,7 +201,7 @@ pub(crate) struct Stored {
     pub(crate) deleting: bool,
     pub(crate) finalizers: Arc<[Box<str>]>,
     pub(crate) spec: CompactJson,
-    pub(crate) status: Option<CompactJson>,
+    pub(crate) status: Option<CompactStatus>,
 }
 
 impl Stored {
@@ -192,6 +246,24 @@ mod tests {
             let stored = Stored::from_wire(wire).unwrap();
             assert_eq!(stored.generation, 3);
             assert_eq!(stored.status.unwrap().tree(), json!(["not", "a", "status"]));
+        }
+    }
+
+    #[test]
+    fn a_status_is_what_it_was_and_keeps_equal_specs_once() {
+        for status in [
+            json!({"a": 1, "reconciliationStatus": {"lastReconciledSpec": "{}", "state": "DEPLOYED", "lastStableSpec": "{}"}}),
+            json!({"reconciliationStatus": {"lastReconciledSpec": "{\"x\":1}", "lastStableSpec": "{}"}}),
+            json!({"reconciliationStatus": {"lastReconciledSpec": 7, "lastStableSpec": null}}),
+            json!({"reconciliationStatus": "x"}),
+            json!(null),
+            json!([]),
+        ] {
+            let compact = CompactStatus::from(status.clone());
+            assert_eq!(compact.tree(), status);
+            if let (Some(reconciled), Some(stable)) = (&compact.last_reconciled, &compact.last_stable) {
+                assert_eq!(Arc::ptr_eq(reconciled, stable), reconciled == stable);
+            }
         }
     }
 

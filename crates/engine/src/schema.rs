@@ -1,8 +1,14 @@
 //! Is the served CRD ours? The API server silently drops fields that the CRD does not have; without `status.intent`
 //! nothing could be written ahead. So this is asked before anything else, and the engine refuses to act without it.
+//! Of the CRD, which is large, only what is asked for is read.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client};
+use std::collections::BTreeMap;
+
+use kube::Client;
+use kube::api::GetParams;
+use kube::core::Request;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::time::timeout;
 
 use drey_api::kinds::VERSION;
@@ -60,12 +66,60 @@ impl SchemaError {
     }
 }
 
+#[derive(Deserialize)]
+struct Crd {
+    spec: CrdSpec,
+}
+
+#[derive(Deserialize)]
+struct CrdSpec {
+    versions: Vec<CrdVersion>,
+}
+
+#[derive(Deserialize)]
+struct CrdVersion {
+    name: String,
+    #[serde(default)]
+    served: bool,
+    #[serde(default)]
+    schema: Option<CrdValidation>,
+}
+
+#[derive(Deserialize)]
+struct CrdValidation {
+    #[serde(default, rename = "openAPIV3Schema")]
+    root: Option<RootSchema>,
+}
+
+#[derive(Deserialize)]
+struct RootSchema {
+    #[serde(default)]
+    properties: Option<RootProperties>,
+}
+
+#[derive(Deserialize)]
+struct RootProperties {
+    #[serde(default)]
+    status: Option<StatusSchema>,
+}
+
+#[derive(Deserialize)]
+struct StatusSchema {
+    #[serde(default, rename = "x-kubernetes-preserve-unknown-fields")]
+    preserves_unknown_fields: bool,
+    #[serde(default)]
+    properties: BTreeMap<String, IgnoredAny>,
+}
+
 /// Checks the CRD that is served now.
 pub(crate) async fn check(client: &Client, limits: &Limits) -> Result<(), SchemaError> {
-    let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    match timeout(limits.request_timeout, api.get_opt(NAME)).await {
-        Ok(Ok(Some(crd))) => judge(&crd),
-        Ok(Ok(None)) => Err(SchemaError::NotInstalled),
+    let crds = Request::new("/apis/apiextensions.k8s.io/v1/customresourcedefinitions");
+    let request = crds
+        .get(NAME, &GetParams::default())
+        .map_err(|error| SchemaError::NotRead { message: error.to_string() })?;
+    match timeout(limits.request_timeout, client.request::<Crd>(request)).await {
+        Ok(Ok(crd)) => judge(&crd),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => Err(SchemaError::NotInstalled),
         Ok(Err(kube::Error::Api(status))) if matches!(status.code, 401 | 403) => {
             Err(SchemaError::Forbidden { message: status.message.clone() })
         }
@@ -76,18 +130,15 @@ pub(crate) async fn check(client: &Client, limits: &Limits) -> Result<(), Schema
     }
 }
 
-fn judge(crd: &CustomResourceDefinition) -> Result<(), SchemaError> {
+fn judge(crd: &Crd) -> Result<(), SchemaError> {
     let version = crd.spec.versions.iter().find(|version| version.name == VERSION && version.served);
-    let root = version.and_then(|version| version.schema.as_ref()?.open_api_v3_schema.as_ref());
-    let status = root.and_then(|root| root.properties.as_ref()?.get("status"));
+    let root = version.and_then(|version| version.schema.as_ref()?.root.as_ref());
+    let status = root.and_then(|root| root.properties.as_ref()?.status.as_ref());
     let Some(status) = status else { return Err(SchemaError::Outdated { field: NEEDED[0] }) };
-    if status.x_kubernetes_preserve_unknown_fields == Some(true) {
-        return Ok(());
-    }
-    let has = |field: &str| status.properties.as_ref().is_some_and(|fields| fields.contains_key(field));
-    match NEEDED.iter().find(|field| !has(field)) {
-        None => Ok(()),
-        Some(field) => Err(SchemaError::Outdated { field }),
+    let missing = NEEDED.iter().find(|field| !status.properties.contains_key(**field));
+    match missing {
+        Some(field) if !status.preserves_unknown_fields => Err(SchemaError::Outdated { field }),
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -96,24 +147,19 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn crd(status: &serde_json::Value) -> CustomResourceDefinition {
-        serde_json::from_value(json!({
-            "metadata": {"name": NAME},
-            "spec": {
-                "group": "flink.apache.org", "scope": "Namespaced",
-                "names": {"kind": "FlinkDeployment", "plural": "flinkdeployments"},
-                "versions": [{"name": "v1beta1", "served": true, "storage": true, "schema": {
-                    "openAPIV3Schema": {"type": "object", "properties": {"status": status}},
-                }}],
-            },
-        }))
+    fn crd(status: &serde_json::Value) -> Crd {
+        serde_json::from_value(json!({ "spec": { "versions": [{
+            "name": "v1beta1", "served": true, "storage": true,
+            "schema": { "openAPIV3Schema": { "type": "object", "properties": { "status": status } } },
+        }] } }))
         .unwrap()
     }
 
     #[test]
     fn our_own_crd_is_taken() {
         let ours = drey_api::crd::all().into_iter().find(|crd| crd.metadata.name.as_deref() == Some(NAME));
-        judge(&ours.expect("the API has a FlinkDeployment")).unwrap();
+        let text = serde_json::to_string(&ours.expect("the API has a FlinkDeployment")).unwrap();
+        judge(&serde_json::from_str(&text).unwrap()).unwrap();
     }
 
     #[test]

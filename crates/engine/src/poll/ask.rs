@@ -65,7 +65,7 @@ pub(super) async fn ask(flink: &FlinkRest, question: &Question) -> Rest {
         reachable: true,
         ever_reachable: true,
         failure: failure(flink, job.as_ref()).await,
-        job: job.map_or(Seen::Absent, |job| view(job)),
+        job: job.map_or(Seen::Absent, view),
         checkpoints: statistics.map_or(Seen::Unknown, |read| checkpoints(read, over)),
         operation: answer,
         operation_of: question.operation_of,

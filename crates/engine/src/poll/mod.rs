@@ -108,7 +108,7 @@ struct Asked {
 /// What a poll came to.
 enum Polled {
     /// The JobManager answered, or certainly does not.
-    Over { rest: Rest, took: Duration },
+    Over { rest: Arc<Rest>, took: Duration },
     /// It did not answer for `patience`, and there is no place for it to go on waiting.
     GaveUp,
 }
@@ -207,7 +207,7 @@ impl Poller {
             }
             (None, _) | (_, None) => {
                 let rest = Rest { ever_reachable, ..Rest::default() };
-                Polled::Over { rest, took: Duration::ZERO }
+                Polled::Over { rest: Arc::new(rest), took: Duration::ZERO }
             }
         };
         match polled {
@@ -242,7 +242,7 @@ impl Poller {
         let mut place = place;
         if !suspect {
             match timeout(self.limits.patience, &mut asking).await {
-                Ok(rest) => return Polled::Over { rest, took: started.elapsed() },
+                Ok(rest) => return Polled::Over { rest: Arc::new(rest), took: started.elapsed() },
                 Err(_) => match self.suspect_places.clone().try_acquire_owned() {
                     Ok(other) => place = other,
                     Err(_) => return Polled::GaveUp,
@@ -251,12 +251,11 @@ impl Poller {
         }
         let rest = asking.await;
         drop(place);
-        Polled::Over { rest, took: started.elapsed() }
+        Polled::Over { rest: Arc::new(rest), took: started.elapsed() }
     }
 
-    fn over(&self, key: &Key, plan: &Plan, rest: Rest, took: Duration, sink: &dyn Sink) {
+    fn over(&self, key: &Key, plan: &Plan, rest: Arc<Rest>, took: Duration, sink: &dyn Sink) {
         self.metrics.polled(if rest.reachable { "answered" } else { "no_answer" });
-        let rest = Arc::new(rest);
         let mut lanes = self.lock();
         let count = lanes.len();
         let Some(lane) = lanes.get_mut(key).filter(|lane| lane.plan.cluster_uid == plan.cluster_uid) else {

@@ -1,5 +1,7 @@
 //! Whatever one resource contains or causes, the others go on.
 
+use std::time::Duration;
+
 use drey_testbed::fake_jobmanager::Behaviour;
 use serde_json::json;
 use tokio::time::Instant;
@@ -88,6 +90,7 @@ async fn hanging_jobmanagers_hold_nobody_up() {
     let mut limits = crate::world::limits();
     // So few places that a hanging JobManager that kept one would be felt at once.
     (limits.poll.prompt_max, limits.poll.suspect_max) = (2, 2);
+    (limits.poll.fast_min, limits.poll.fast_max) = (Duration::from_millis(50), Duration::from_millis(100));
     let world = World::with(limits).await;
     let names: Vec<String> = (0..10).map(|number| format!("r{number}")).collect();
     for name in &names {
@@ -114,7 +117,7 @@ async fn hanging_jobmanagers_hold_nobody_up() {
     assert_eq!(world.runs("r0").len(), 1, "a JobManager that hangs is not given up");
 }
 
-async fn upgrade(world: &World, name: &str, parallelism: i32) -> std::time::Duration {
+async fn upgrade(world: &World, name: &str, parallelism: i32) -> Duration {
     let begun = Instant::now();
     world.edit(name, json!({ "job": { "parallelism": parallelism } })).await;
     world.until_stable(name).await;

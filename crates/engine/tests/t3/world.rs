@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::faulty_api::FaultyApi;
 
 pub(crate) const NAMESPACE: &str = "default";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct World {
     pub(crate) client: Client,
