@@ -379,6 +379,11 @@ pub fn as_core(cached: &Resource) -> drey_core::Resource {
         deleting: cached.deleting,
         finalizer: cached.finalizer,
         desired: match &cached.spec {
+            Spec::Valid(desired)
+                if crate::user::is_version_refused(&cached.status, desired.flink_version) =>
+            {
+                Err(crate::user::version_refusal())
+            }
             Spec::Valid(desired) => Ok(desired.clone()),
             Spec::Invalid(invalid) => Err(invalid.clone()),
         },

@@ -300,7 +300,8 @@ fn converged(world: &World) -> Result<(), String> {
     if resource.deleting {
         return Err(format!("the deletion does not end: {waiting:?}"));
     }
-    let Spec::Valid(desired) = &resource.spec else {
+    let core = as_core(resource);
+    let (Ok(_), Spec::Valid(desired)) = (&core.desired, &resource.spec) else {
         return match waiting {
             Some(reason) if reason == WaitingFor::InvalidSpec.as_str() => Ok(()),
             Some(_) if is_never_silent_any(world) => Ok(()),

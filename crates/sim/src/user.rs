@@ -4,9 +4,12 @@
 use std::sync::Arc;
 
 use drey_api::desired::{Desired, Invalid, Problem};
-use drey_api::kinds::{DeploymentMode, FlinkDeploymentSpec, FlinkVersion, JobSpec, JobState, UpgradeMode};
+use drey_api::kinds::{
+    DeploymentMode, FlinkDeploymentSpec, FlinkVersion, JobSpec, JobState, ReconciliationState, UpgradeMode,
+};
 use drey_api::options::Options;
 use drey_api::schedule::Schedule;
+use drey_core::Journal;
 
 use crate::chance::Kind;
 use crate::motion::FOREIGN;
@@ -103,6 +106,22 @@ impl Edit {
         Edit::Recreate,
         Edit::DeleteCluster,
     ];
+}
+
+/// Validation rule 3, which holds at every look: no other Flink version while suspended by last-state.
+pub fn is_version_refused(journal: &Journal, version: FlinkVersion) -> bool {
+    journal.reconciled.as_ref().is_some_and(|reconciled| {
+        reconciled.job_state == JobState::Suspended
+            && reconciled.upgrade_mode == UpgradeMode::LastState
+            && journal.state == ReconciliationState::Deployed
+            && reconciled.desired.flink_version != version
+    })
+}
+
+/// What validation then says.
+pub fn version_refusal() -> Arc<Invalid> {
+    let message = "Changing flinkVersion after last-state suspend is not allowed.".to_owned();
+    Arc::new(Invalid { errors: vec![Problem { field: "spec.flinkVersion".to_owned(), message, hint: None }] })
 }
 
 /// The first spec of a resource.
@@ -225,21 +244,7 @@ impl World {
             | Edit::WipeStatus => return,
         }
         spec.flink_version = version;
-        if self.refuses_version(version) {
-            self.write_invalid("Changing flinkVersion after last-state suspend is not allowed.");
-            return;
-        }
         self.write_spec(Spec::Valid(desired(spec, last.options.clone())));
-    }
-
-    /// Validation rule 3: no other Flink version while suspended by last-state.
-    fn refuses_version(&self, version: Option<FlinkVersion>) -> bool {
-        let Some(resource) = &self.resource else { return false };
-        resource.status.reconciled.as_ref().is_some_and(|reconciled| {
-            reconciled.job_state == JobState::Suspended
-                && reconciled.upgrade_mode == UpgradeMode::LastState
-                && Some(reconciled.desired.flink_version) != version
-        })
     }
 
     fn last_valid(&self) -> Option<Arc<Desired>> {

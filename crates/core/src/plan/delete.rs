@@ -23,7 +23,7 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
                 }
                 return;
             }
-            Situation::JobMissing if is_settled_missing(draft) => {}
+            Situation::JobMissing if stop::is_settled_missing(draft) => {}
             Situation::Failing(..) if has_never_been_up(draft) => {}
             Situation::Starting
             | Situation::Unreachable
@@ -46,19 +46,6 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         }
     }
     remove(draft);
-}
-
-/// A JobManager that has just restarted knows its job again soon. One that has not for a minute never will.
-fn is_settled_missing(draft: &mut Draft<'_>) -> bool {
-    draft.set_job_state(FlinkJobState::Reconciling);
-    // A clock that was set back begins the minute anew.
-    let since_ms = draft.journal.job.updated_at_ms.unwrap_or(draft.now.0).min(draft.now.0);
-    draft.journal.job.updated_at_ms = Some(since_ms);
-    let left_ms = super::rest::JOB_SUBMISSION_MS - (draft.now.0 - since_ms);
-    if left_ms > 0 {
-        draft.wake_within(left_ms);
-    }
-    left_ms <= 0
 }
 
 fn has_never_been_up(draft: &Draft<'_>) -> bool {

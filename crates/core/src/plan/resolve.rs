@@ -42,7 +42,7 @@ pub(super) fn deploy(draft: &mut Draft<'_>) -> Flow {
             stop::name_taken(draft);
             Flow::Done
         }
-        Seen::Present(cluster) if cluster.terminating => {
+        Seen::Present(cluster) if cluster.terminating && !is_of_run(draft, cluster) => {
             draft.wait(WaitingFor::ClusterTerminating, "an earlier cluster is going away")
         }
         Seen::Present(cluster) => {
@@ -50,14 +50,39 @@ pub(super) fn deploy(draft: &mut Draft<'_>) -> Flow {
             created(draft, &cluster, *target)
         }
         Seen::Absent if !draft.is_live() => Flow::Done,
+        // Before anything was sent, the evidence is still that of the run before.
+        Seen::Absent if intent.attempts > 0 && has_left_traces(draft, restore) => {
+            // It was created, ran, and is gone again: that is a lost cluster, and not one to create for the first time.
+            draft.close();
+            deployed(draft, *target, false);
+            Flow::GoOn
+        }
         Seen::Absent => not_created(draft, &intent, restore, *target),
     }
 }
 
+/// Whether this is the cluster of the run that the open intent starts.
+fn is_of_run(draft: &Draft<'_>, cluster: &Cluster) -> bool {
+    draft.journal.run.as_ref().is_some_and(|run| {
+        cluster.seq == Some(run.seq)
+            || (cluster.seq.is_some() && cluster.job_id.as_ref() == Some(&run.job_id))
+    })
+}
+
+/// Whether Flink has written anything under the new run's own job id. Last-state goes on under an old one, and is the
+/// same however often it is started.
+fn has_left_traces(draft: &Draft<'_>, restore: &Restore) -> bool {
+    let Some(run) = draft.journal.run.as_ref().filter(|_| *restore != Restore::LastState) else {
+        return false;
+    };
+    let observed = draft.observed;
+    observed.high_availability.present().is_some_and(|data| data.job(&run.job_id).is_some())
+        || observed.retained_checkpoint.present().is_some()
+        || observed.job_result.present().is_some()
+}
+
 fn created(draft: &mut Draft<'_>, cluster: &Cluster, target: DeployTarget) -> Flow {
-    let Some(run) = &draft.journal.run else { return Flow::GoOn };
-    let same_run = cluster.seq == Some(run.seq)
-        || (cluster.seq.is_some() && cluster.job_id.as_ref() == Some(&run.job_id));
+    let same_run = is_of_run(draft, cluster);
     if !same_run {
         if !draft.is_live() {
             return Flow::Done;
@@ -71,6 +96,12 @@ fn created(draft: &mut Draft<'_>, cluster: &Cluster, target: DeployTarget) -> Fl
     // A late create of an earlier attempt: same run, older spec. The next steps bring it up to date.
     let outdated = cluster.generation.is_some_and(|generation| generation < run.generation);
     draft.close();
+    deployed(draft, target, outdated);
+    Flow::GoOn
+}
+
+/// The cluster of the intent exists, or existed.
+fn deployed(draft: &mut Draft<'_>, target: DeployTarget, outdated: bool) {
     draft.journal.state = match (target, outdated) {
         (DeployTarget::Reconciled, false) => ReconciliationState::Deployed,
         (DeployTarget::Reconciled, true) => ReconciliationState::Upgrading,
@@ -80,7 +111,6 @@ fn created(draft: &mut Draft<'_>, cluster: &Cluster, target: DeployTarget) -> Fl
     if let Some(reconciled) = &mut draft.journal.reconciled {
         reconciled.job_state = JobState::Running;
     }
-    Flow::GoOn
 }
 
 fn not_created(draft: &mut Draft<'_>, intent: &Intent, restore: &Restore, target: DeployTarget) -> Flow {

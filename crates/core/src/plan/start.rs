@@ -14,7 +14,7 @@ use crate::assess::{Situation, assess};
 use crate::decision::WaitingFor;
 use crate::goal::job_state;
 use crate::intent::{DeployTarget, IntentKind};
-use crate::journal::{Base, Reconciled, Restored, Run, Stable};
+use crate::journal::{Base, Last, Reconciled, Restored, Run, Stable};
 use crate::observed::Cluster;
 use crate::restore::{Choice, Evidence, Restore, Unsure, Wish, choose};
 
@@ -176,10 +176,22 @@ fn adopt_cluster(draft: &mut Draft<'_>, cluster: &Cluster) -> Flow {
     Flow::Done
 }
 
+/// Puts a spec on record that nothing has to be done for. While the job is stopped and only high availability has its
+/// state, the record stays with the Flink version that can read it.
+pub(super) fn note_spec(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
+    let by_path = matches!(draft.journal.end().map(|end| &end.last), Some(Last::Snapshot(_)));
+    if let Some(reconciled) = &mut draft.journal.reconciled {
+        let readable = by_path || reconciled.desired.flink_version == desired.flink_version;
+        if readable && reconciled.desired.spec != desired.spec {
+            reconciled.desired = desired.clone();
+        }
+    }
+}
+
 /// The job is stopped and is to stay so.
 fn settle_suspended(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
+    note_spec(draft, desired);
     if let Some(reconciled) = &mut draft.journal.reconciled {
-        reconciled.desired = desired.clone();
         reconciled.job_state = JobState::Suspended;
     }
     draft.journal.state = ReconciliationState::Deployed;

@@ -47,6 +47,10 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>, effect: Effect
             }
         }
         Situation::Ended(_) => ended(draft),
+        // There is no job any more that could be stopped or cancelled.
+        Situation::JobMissing if is_settled_missing(draft) => {
+            teardown(draft, stopped_mode(mode));
+        }
         situation => match way(draft, desired, mode, situation) {
             Way::Savepoint => with_savepoint(draft, desired),
             Way::Cancel => cancel(draft),
@@ -166,6 +170,19 @@ fn store_holds_state(draft: &Draft<'_>) -> bool {
     let data = draft.observed.high_availability.present();
     draft.observed.live
         && data.is_some_and(|d| d.job(&run.job_id).is_some_and(|store| store.newest_checkpoint_id.is_some()))
+}
+
+/// A JobManager that has just restarted knows its job again soon. One that has not for a minute never will.
+pub(super) fn is_settled_missing(draft: &mut Draft<'_>) -> bool {
+    draft.set_job_state(FlinkJobState::Reconciling);
+    // A clock that was set back begins the minute anew.
+    let since_ms = draft.journal.job.updated_at_ms.unwrap_or(draft.now.0).min(draft.now.0);
+    draft.journal.job.updated_at_ms = Some(since_ms);
+    let left_ms = super::rest::JOB_SUBMISSION_MS - (draft.now.0 - since_ms);
+    if left_ms > 0 {
+        draft.wake_within(left_ms);
+    }
+    left_ms <= 0
 }
 
 fn has_open_requests(draft: &Draft<'_>) -> bool {

@@ -41,8 +41,10 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
     let under_way = draft.journal.state == ReconciliationState::Upgrading
         || draft.journal.state == ReconciliationState::RollingBack;
     let same_state = reconciled.job_state == job_state(desired);
-    if effect == Effect::Ignore && same_state && !under_way {
-        take_note(draft, desired, &reconciled);
+    // What is edited while the job is suspended counts when it is resumed.
+    let nothing_to_do = effect == Effect::Ignore || reconciled.job_state == JobState::Suspended;
+    if nothing_to_do && same_state && !under_way {
+        take_note(draft, desired);
         rest::plan(draft, desired);
         return;
     }
@@ -101,18 +103,13 @@ fn difference(deployed: &Reconciled, desired: &Arc<Desired>) -> Option<SpecChang
 }
 
 /// The change asks for nothing but to be recorded.
-fn take_note(draft: &mut Draft<'_>, desired: &Arc<Desired>, reconciled: &Reconciled) {
+fn take_note(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
     if draft.journal.state == ReconciliationState::RolledBack {
         draft.journal.state = ReconciliationState::Deployed;
         draft.journal.stable = Stable::Same;
     }
     draft.journal.observed_generation = Some(draft.resource.generation);
-    if Arc::ptr_eq(&reconciled.desired, desired) || reconciled.desired.spec == desired.spec {
-        return;
-    }
-    if let Some(recorded) = &mut draft.journal.reconciled {
-        recorded.desired = desired.clone();
-    }
+    start::note_spec(draft, desired);
 }
 
 /// Upstream's `SpecChanged` event, once for each generation.
