@@ -58,14 +58,24 @@ pub async fn follow<T>(
     let looking = async {
         let mut changes =
             watcher::watch_object(followed.api.clone(), followed.name).default_backoff().boxed();
+        let mut was_there = false;
         loop {
             let verdict = match changes.try_next().await {
-                Ok(Some(found)) => judge(found.map(View::from_object).transpose()?.as_ref()),
-                Ok(None) => Verdict::Waiting("the watch ended".to_owned()),
-                Err(error) => Verdict::Waiting(format!("the API does not answer: {error}")),
+                Ok(Some(found)) => {
+                    let view = found.map(View::from_object).transpose()?;
+                    was_there |= view.is_some();
+                    judge(view.as_ref())
+                }
+                Ok(None) => return Err(Failure::new(Kind::Internal, "the watch ended").on(&object)),
+                Err(error) => unanswered(&error, &object),
             };
             match verdict {
                 Verdict::Reached(reached) => return Ok(reached),
+                Verdict::Failed(failure) if failure.kind() == Kind::NotFound && !was_there => {
+                    return Err(Failure::new(Kind::NotFound, "it does not exist")
+                        .on(&object)
+                        .hint("see what exists: `drey get -A`"));
+                }
                 Verdict::Failed(failure) => return Err(failure),
                 Verdict::Waiting(line) => say_once(&object, line, &mut last_said),
             }
@@ -76,6 +86,16 @@ pub async fn follow<T>(
         _ = tokio::signal::ctrl_c() => return Err(interrupted(&object)),
     };
     outcome.unwrap_or_else(|_| Err(too_late(&followed, &object, &last_said)))
+}
+
+/// A refusal stays one; everything else may pass.
+fn unanswered<T>(error: &watcher::Error, object: &str) -> Verdict<T> {
+    if let watcher::Error::InitialListFailed(error @ kube::Error::Api(status)) = error
+        && matches!(status.code, 401 | 403 | 404)
+    {
+        return Verdict::Failed(Failure::from_kube(error, object));
+    }
+    Verdict::Waiting(format!("the API does not answer: {error}"))
 }
 
 fn say_once(object: &str, line: String, last_said: &mut String) {

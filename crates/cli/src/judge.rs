@@ -55,7 +55,7 @@ pub fn problems(documents: &[Document], namespace: &str, defaults: &Defaults) ->
         let known = FlinkKind::ALL.iter().copied().find(|known| known.resource().kind == kind);
         match known {
             Some(known) if api_version == API_VERSION => {
-                found.extend(of_flink(document, known, namespace, defaults))
+                found.extend(of_flink(document, known, namespace, defaults));
             }
             Some(_) => found.push(problem(
                 document,

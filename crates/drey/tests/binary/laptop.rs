@@ -31,6 +31,7 @@ fn a_deployment_is_applied_looked_at_changed_and_deleted() {
     assert_eq!(resource(&place, "a")["spec"]["job"]["parallelism"], 2);
     assert_eq!(place.ok(&["delete", "a"]).trim(), "flinkdeployment/a deleted");
     place.fails(&["describe", "a"], 3, &["flinkdeployment/a", "drey get -A"]);
+    place.fails(&["wait", "a", "--for", "stable"], 3, &["flinkdeployment/a: it does not exist"]);
     place.ok(&["delete", "a", "--ignore-not-found"]);
 }
 
