@@ -102,8 +102,8 @@ pub fn choose(evidence: &Evidence<'_>) -> Choice {
         (Wish::Keep, None) => return Choice::Start(Restore::Empty),
         (Wish::Keep, Some(run)) => run,
     };
-    match &run.end {
-        Some(end) => match &end.last {
+    if let Some(end) = &run.end {
+        match &end.last {
             Last::Snapshot(left) => return left_by_end(run, Some(left), evidence),
             Last::Discarded => return Choice::Start(Restore::Empty),
             // A job that finished had restored before: what Flink does not know of does not exist.
@@ -111,8 +111,7 @@ pub fn choose(evidence: &Evidence<'_>) -> Choice {
             // One that failed or was cancelled may have ended before it restored, or after its JobManager had
             // restarted: Flink then knows of nothing, and checkpoints exist all the same.
             Last::Nothing | Last::NotRead => {}
-        },
-        None => {}
+        }
     }
     if !run.open_directories.is_empty() && evidence.of_open_requests.is_unknown() {
         return Choice::Wait(Unsure::SavepointDirectory);

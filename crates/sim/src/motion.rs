@@ -157,7 +157,7 @@ impl World {
         }
         match manager.restore {
             Restore::LastState => {
-                self.violate("L1", "last-state starts with the old job graph: the new spec is ignored")
+                self.violate("L1", "last-state starts with the old job graph: the new spec is ignored");
             }
             Restore::Empty | Restore::Path(_) => {
                 self.violate("S3", "the old job graph was left in the store: two jobs run");

@@ -87,11 +87,11 @@ impl Planted {
     /// Bends what is seen.
     pub fn observation(self, observed: &mut Observed, journal: &Journal) {
         match self {
-            Planted::TerminatingIsGone => {
-                if observed.cluster.present().is_some_and(|cluster| cluster.terminating) {
-                    observed.cluster = Seen::Absent;
-                    observed.live = true;
-                }
+            Planted::TerminatingIsGone
+                if observed.cluster.present().is_some_and(|cluster| cluster.terminating) =>
+            {
+                observed.cluster = Seen::Absent;
+                observed.live = true;
             }
             Planted::UnknownIsAbsent => {
                 if observed.cluster.is_unknown() {

@@ -14,12 +14,11 @@ use crate::observed::{Cluster, JobView, Rest, Seen};
 /// Takes the observation into the record.
 pub(super) fn absorb(draft: &mut Draft<'_>) {
     let observed = draft.observed;
-    if let Seen::Present(cluster) = &observed.cluster
+    if let (Seen::Present(cluster), Some(rest)) = (&observed.cluster, &observed.rest)
         && cluster.owned
+        && is_current(draft, cluster)
     {
-        if let (true, Some(rest)) = (is_current(draft, cluster), &observed.rest) {
-            absorb_rest(draft, rest);
-        }
+        absorb_rest(draft, rest);
     }
     absorb_job_manager(draft);
 }
