@@ -215,6 +215,11 @@ fn stop_with_savepoint(draft: &mut Draft<'_>, intent: &Intent, directory: &Arc<s
     match assess(observed, &draft.journal) {
         Situation::NotKnown => draft.wait(WaitingFor::ClusterNotKnown, "the cluster could not be looked at"),
         Situation::Gone => lost_while_stopping(draft),
+        // A JobManager that does not come up again answers nothing any more; what it completed is in the directory.
+        Situation::Failing(..) => {
+            draft.close();
+            Flow::GoOn
+        }
         Situation::Ended(state) => ended_while_stopping(draft, state),
         Situation::Foreign | Situation::Terminating => draft
             .wait(WaitingFor::ClusterTerminating, "the cluster went away while the job was being stopped"),

@@ -89,7 +89,7 @@ fn way(draft: &Draft<'_>, desired: &Desired, mode: UpgradeMode, situation: Situa
         (UpgradeMode::Stateless, _) => Way::Teardown,
         // A stop was asked for, its answer is lost, and Flink knows of no job: it may have ended with the savepoint,
         // which is looked for once the cluster is gone.
-        (_, Situation::JobMissing) if has_open_requests(draft) => Way::Teardown,
+        (_, Situation::JobMissing | Situation::Failing(..)) if has_open_requests(draft) => Way::Teardown,
         (UpgradeMode::Savepoint, Situation::Running) => Way::Savepoint,
         (UpgradeMode::Savepoint, other) => {
             if version_changed || desired.options.last_state_fallback || never_available(draft) {
