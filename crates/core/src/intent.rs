@@ -105,6 +105,17 @@ pub enum SnapshotCause {
 }
 
 impl IntentKind {
+    /// Whether the job goes on running under it.
+    pub fn leaves_running(&self) -> bool {
+        match self {
+            IntentKind::Savepoint { .. } | IntentKind::Checkpoint { .. } | IntentKind::Dispose { .. } => true,
+            IntentKind::Deploy { .. }
+            | IntentKind::Stop { .. }
+            | IntentKind::Cancel { .. }
+            | IntentKind::Teardown { .. } => false,
+        }
+    }
+
     /// The name used in `status.intent.kind`.
     pub fn name(&self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use drey_api::kinds::FlinkJobState;
+use drey_api::kinds::{FlinkJobState, FlinkVersion};
 
 use crate::JobId;
 
@@ -59,9 +59,9 @@ pub struct Observed {
     /// The newest complete retained checkpoint of the current run's job id, found by listing the checkpoint
     /// directory. Read only live, and only when the cluster is absent.
     pub retained_checkpoint: Seen<StoredSnapshot>,
-    /// Whether Flink's job result store has an entry for the current run's job id: the job reached a globally
-    /// terminal state. Read together with `retained_checkpoint`.
-    pub job_result: Seen<()>,
+    /// How the current run ended, as Flink's job result store has it (clean or dirty): FINISHED, CANCELED or FAILED.
+    /// Read only live.
+    pub job_result: Seen<FlinkJobState>,
     /// The last action was certainly not applied, and why; kept in memory only and only for the words.
     pub refused: Option<Refused>,
 }
@@ -83,6 +83,8 @@ pub struct Cluster {
     /// Generation of the resource when it was made (annotation
     /// `flinkdeployment.flink.apache.org/generation`).
     pub generation: Option<i64>,
+    /// The Flink version that it runs, when recorded on it.
+    pub flink_version: Option<FlinkVersion>,
     /// How far its JobManager came.
     pub phase: ClusterPhase,
     /// No JobManager of this incarnation ever became available, so no job of it ever ran.

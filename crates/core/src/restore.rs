@@ -62,7 +62,7 @@ pub struct Evidence<'a> {
     /// The newest retained checkpoint of the run's job id in storage.
     pub retained: &'a Seen<StoredSnapshot>,
     /// Entry of the run's job id in the job result store.
-    pub job_result: &'a Seen<()>,
+    pub job_result: &'a Seen<FlinkJobState>,
     /// The next run uses another Flink version, which cannot read the high-availability store of this one.
     pub version_changed: bool,
 }
@@ -160,7 +160,7 @@ fn without_store(run: &Run, by_path: Option<&StoredSnapshot>, evidence: &Evidenc
         (Seen::Absent, _) => best_or_base(run, by_path),
         // Not terminal, so nothing was cleaned up, and the store is there: there never was a checkpoint.
         (Seen::Unknown, Seen::Absent) if store_kept => best_or_base(run, by_path),
-        (Seen::Unknown, Seen::Present(())) => Choice::Manual(Unsure::EndNotRead),
+        (Seen::Unknown, Seen::Present(_)) => Choice::Manual(Unsure::EndNotRead),
         (Seen::Unknown, Seen::Absent | Seen::Unknown) => Choice::Manual(Unsure::StoreGone),
     }
 }

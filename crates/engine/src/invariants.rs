@@ -239,6 +239,7 @@ mod tests {
             seq: None,
             job_id: None,
             generation: None,
+            flink_version: None,
             phase: ClusterPhase::Available,
             never_available: false,
         })

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use drey_api::desired::Desired;
+use drey_api::kinds::FlinkJobState;
 use drey_core::decision::Deployment;
 use drey_core::journal::Run;
 use drey_core::observed::{Cluster, StoredSnapshot};
@@ -68,8 +69,9 @@ pub trait Launcher: Send + Sync + 'static {
         job_id: &JobId,
     ) -> Seen<StoredSnapshot>;
 
-    /// Whether Flink's job result store has an entry (clean or dirty) for the job of this run.
-    async fn job_result(&self, target: &Target, deployed: &Desired, run: &Run) -> Seen<()>;
+    /// How the job of this run ended, by its entry (clean or dirty) in Flink's job result store: FINISHED, CANCELED or
+    /// FAILED.
+    async fn job_result(&self, target: &Target, deployed: &Desired, run: &Run) -> Seen<FlinkJobState>;
 
     /// A stream of resources whose cluster may have changed, so that they are looked at soon. Losing one only
     /// costs time.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use drey_api::desired::Desired;
 use drey_core::observed::{Cluster, Observed, Refused, Rest, StoredSnapshot};
-use drey_core::{Journal, Seen};
+use drey_core::{JobId, Journal, Seen};
 use tokio::time::timeout;
 
 use crate::act::Actor;
@@ -53,15 +53,15 @@ pub(crate) async fn live(
     let cluster = cluster(actor, &target).await;
     let high_availability = within(actor, high_availability::read(&actor.client, &stored.key)).await;
     let open_snapshot = open_snapshot(actor, &target, journal).await;
-    let (retained_checkpoint, job_result) = match (&cluster, journal.run.as_ref(), journal.deployed()) {
-        (Seen::Absent, Some(run), Some(deployed)) => {
+    let (retained_checkpoint, job_result) = match (journal.run.as_ref(), journal.deployed()) {
+        (Some(run), Some(deployed)) => {
             let deployed: Arc<Desired> = deployed.desired.clone();
             tokio::join!(
-                within(actor, actor.launcher.newest_retained_checkpoint(&target, &deployed, &run.job_id)),
+                retained_checkpoint(actor, &target, &cluster, &deployed, &run.job_id),
                 within(actor, actor.launcher.job_result(&target, &deployed, run)),
             )
         }
-        (Seen::Absent | Seen::Unknown | Seen::Present(_), _, _) => (Seen::Unknown, Seen::Unknown),
+        _ => (Seen::Unknown, Seen::Unknown),
     };
     Observed {
         live: true,
@@ -72,6 +72,22 @@ pub(crate) async fn live(
         open_snapshot,
         retained_checkpoint,
         job_result,
+    }
+}
+
+/// What storage keeps of a job that is dead; a living one may add to it.
+async fn retained_checkpoint(
+    actor: &Actor,
+    target: &Target,
+    cluster: &Seen<Cluster>,
+    deployed: &Desired,
+    job_id: &JobId,
+) -> Seen<StoredSnapshot> {
+    match cluster {
+        Seen::Absent => {
+            within(actor, actor.launcher.newest_retained_checkpoint(target, deployed, job_id)).await
+        }
+        Seen::Unknown | Seen::Present(_) => Seen::Unknown,
     }
 }
 

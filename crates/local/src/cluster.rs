@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use drey_api::kinds::FlinkVersion;
 use drey_core::JobId;
 use drey_core::observed::{self, ClusterPhase, Seen};
 use drey_engine::launcher::Target;
@@ -142,6 +143,7 @@ impl Cluster {
             seq: Some(record.seq),
             job_id: Some(JobId::new(&record.job_id)),
             generation: Some(record.generation),
+            flink_version: FlinkVersion::from_dotted(&record.flink_version),
             phase: state.phase(),
             never_available: !record.ever_available,
         })
@@ -262,7 +264,10 @@ impl Cluster {
     fn why(&self, slot: Slot, exit: &str) -> String {
         let (log, output) = (self.directory.log(slot), self.directory.output(slot));
         match root_cause::of_files(&[&log, &output]) {
-            Some(cause) => format!("{slot} {exit}: {cause}"),
+            Some(cause) => match root_cause::way_out(&cause, self.state().record.entry_class.as_deref()) {
+                Some(way_out) => format!("{slot} {exit}: {cause}; {way_out}"),
+                None => format!("{slot} {exit}: {cause}"),
+            },
             None => format!("{slot} {exit}; its logs are in {}", self.directory.logs().display()),
         }
     }
@@ -274,7 +279,7 @@ impl Cluster {
         let record = self.record();
         let store =
             self.services.layout.job_results(&record.namespace, &record.name, &record.owner_uid, record.seq);
-        storage::job_result(&store, &record.job_id) == Seen::Present(())
+        storage::job_result_file(&store, &record.job_id).present().is_some()
     }
 
     async fn ask_job_manager(&self) {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use drey_api::desired::Desired;
+use drey_api::kinds::FlinkJobState;
 use drey_core::decision::Deployment;
 use drey_core::journal::Run;
 use drey_core::observed::{Cluster as ObservedCluster, StoredSnapshot};
@@ -275,7 +276,7 @@ impl Launcher for LocalLauncher {
         }
     }
 
-    async fn job_result(&self, target: &Target, _deployed: &Desired, run: &Run) -> Seen<()> {
+    async fn job_result(&self, target: &Target, _deployed: &Desired, run: &Run) -> Seen<FlinkJobState> {
         let store = self.layout().job_results(&target.namespace, &target.name, &target.uid, run.seq);
         let job_id = run.job_id.clone();
         read_storage(move || storage::job_result(&store, job_id.as_str())).await

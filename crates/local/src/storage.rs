@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use drey_api::kinds::FlinkJobState;
 use drey_core::JobId;
 use drey_core::observed::{Seen, StoredSnapshot};
 
@@ -34,21 +35,42 @@ pub(crate) fn newest_checkpoint(checkpoints: &Path, job_id: &JobId) -> Seen<Stor
     known(newest(&checkpoints.join(job_id.as_str()), |name| name.starts_with("chk-")), checkpoints)
 }
 
-/// Whether a result store has a result of the job, written down completely (`<job id>.json`) or for a job that may
-/// still have to be cleaned up (`<job id>_DIRTY.json`). A store that does not exist was not made here.
-pub(crate) fn job_result(store: &Path, job_id: &str) -> Seen<()> {
+/// The end of a job as a result store has it, committed (`<job id>.json`) or of a job that may still have to be
+/// cleaned up (`<job id>_DIRTY.json`). A store that does not exist was not made here.
+pub(crate) fn job_result(store: &Path, job_id: &str) -> Seen<FlinkJobState> {
+    match job_result_file(store, job_id) {
+        Seen::Present(path) => ended_as(&path).map_or(Seen::Unknown, Seen::Present),
+        Seen::Absent => Seen::Absent,
+        Seen::Unknown => Seen::Unknown,
+    }
+}
+
+/// The file of a job's result.
+pub(crate) fn job_result_file(store: &Path, job_id: &str) -> Seen<PathBuf> {
     match fs::symlink_metadata(store) {
         Ok(metadata) if metadata.is_dir() => {}
         Ok(_) | Err(_) => return Seen::Unknown,
     }
     for name in [format!("{job_id}.json"), format!("{job_id}_DIRTY.json")] {
-        match fs::symlink_metadata(store.join(name)) {
-            Ok(_) => return Seen::Present(()),
+        let path = store.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(_) => return Seen::Present(path),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(_) => return Seen::Unknown,
         }
     }
     Seen::Absent
+}
+
+/// `result.application-status` of Flink's job result store.
+fn ended_as(path: &Path) -> Option<FlinkJobState> {
+    let entry: serde_json::Value = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    match entry.pointer("/result/application-status")?.as_str()? {
+        "SUCCEEDED" => Some(FlinkJobState::Finished),
+        "CANCELED" => Some(FlinkJobState::Canceled),
+        "FAILED" => Some(FlinkJobState::Failed),
+        _ => None,
+    }
 }
 
 /// Nothing in a directory that is there is absence. Without the directory that is configured, a disk may be
@@ -191,10 +213,17 @@ mod tests {
         let store = tempfile::tempdir().unwrap();
         assert!(job_result(&store.path().join("none"), "0a").is_unknown());
         assert!(job_result(store.path(), "0a").is_absent());
-        fs::write(store.path().join("0a_DIRTY.json"), "{}").unwrap();
-        assert_eq!(job_result(store.path(), "0a"), Seen::Present(()));
+        let ended = |job_id: &str, status: &str| {
+            let result = serde_json::json!({ "id": job_id, "application-status": status, "net-runtime": 7 });
+            serde_json::json!({ "result": result, "version": 1 }).to_string()
+        };
+        fs::write(store.path().join("0a_DIRTY.json"), ended("0a", "CANCELED")).unwrap();
+        assert_eq!(job_result(store.path(), "0a"), Seen::Present(FlinkJobState::Canceled));
         assert!(job_result(store.path(), "0b").is_absent());
-        fs::write(store.path().join("0b.json"), "{}").unwrap();
-        assert_eq!(job_result(store.path(), "0b"), Seen::Present(()));
+        fs::write(store.path().join("0b.json"), ended("0b", "SUCCEEDED")).unwrap();
+        assert_eq!(job_result(store.path(), "0b"), Seen::Present(FlinkJobState::Finished));
+        fs::write(store.path().join("0c_DIRTY.json"), "{").unwrap();
+        assert!(job_result(store.path(), "0c").is_unknown());
+        assert!(job_result_file(store.path(), "0c").present().is_some());
     }
 }

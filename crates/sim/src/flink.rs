@@ -7,6 +7,8 @@ use std::sync::Arc;
 use drey_api::kinds::{FlinkJobState, FlinkVersion};
 use drey_core::{JobId, Restore};
 
+use crate::world::ResultKey;
+
 /// A snapshot somewhere in storage.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
@@ -153,6 +155,11 @@ impl JobManager {
     /// The job's state, when there is a job.
     pub fn state(&self) -> Option<FlinkJobState> {
         self.job.as_ref().map(|job| job.state)
+    }
+
+    /// Where its end is written down.
+    pub fn result_key(&self) -> ResultKey {
+        (self.owner.clone(), self.seq, self.job_id.clone())
     }
 
     /// Whether the job may emit results or complete a snapshot.

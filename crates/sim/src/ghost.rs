@@ -9,7 +9,7 @@ use drey_api::kinds::{FlinkJobState, FlinkVersion, JobState, ReconciliationState
 use drey_core::journal::{Journal, SavepointCause};
 use drey_core::{IntentKind, JobId, Restore};
 
-use crate::world::World;
+use crate::world::{Spec, World};
 
 /// A broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -233,12 +233,15 @@ impl World {
     pub fn check_ha_deleted(&mut self) {
         let Some(resource) = &self.resource else { return };
         let journal = resource.status.clone();
+        // What an earlier resource of the name, or a state that was given up, left may go.
+        let lineage = self.ghost.lineage;
         let kept = self
             .stores
             .iter()
             .flat_map(|store| &store.checkpoints)
-            .filter(|index| !self.snapshots[**index].disposed)
-            .map(|index| self.snapshots[*index].order)
+            .map(|index| &self.snapshots[*index])
+            .filter(|snapshot| !snapshot.disposed && snapshot.lineage == lineage)
+            .map(|snapshot| snapshot.order)
             .max();
         let deleting = resource.deleting;
         let stateless = self.ghost.specs.get(&resource.generation).is_some_and(|spec| spec.stateless);
@@ -252,7 +255,7 @@ impl World {
                 restored.is_some_and(|order| order >= kept) || self.is_redeploy_path(path)
             }
             Some(IntentKind::Deploy { restore: Restore::Empty, .. }) => {
-                stateless || self.any_generation_stateless() || !self.in_lineage(kept)
+                stateless || self.any_generation_stateless()
             }
             _ => false,
         };
@@ -262,11 +265,6 @@ impl World {
                 format!("high-availability data of order {kept} deleted before it was replaced"),
             );
         }
-    }
-
-    fn in_lineage(&self, order: u64) -> bool {
-        let lineage = self.ghost.lineage;
-        self.snapshots.iter().any(|snapshot| snapshot.order == order && snapshot.lineage == lineage)
     }
 
     fn any_generation_stateless(&self) -> bool {
@@ -391,7 +389,12 @@ impl World {
     /// The operator takes a cluster down: S23, where a savepoint was asked for first.
     pub fn check_taken_down(&mut self) {
         let Some(resource) = &self.resource else { return };
-        let asked = resource.status.deployed().is_some_and(|d| d.desired.options.savepoint_on_deletion);
+        let asked = match &resource.spec {
+            Spec::Valid(desired) => desired.options.savepoint_on_deletion,
+            Spec::Invalid(_) => {
+                resource.status.deployed().is_some_and(|d| d.desired.options.savepoint_on_deletion)
+            }
+        };
         let running = self.job_managers.iter().any(|m| m.up && m.state() == Some(FlinkJobState::Running));
         let stopped_before = resource.status.end().is_some()
             || resource.status.reconciled.as_ref().is_some_and(|reconciled| {

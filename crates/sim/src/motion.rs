@@ -88,7 +88,8 @@ impl World {
             return;
         }
         if !manager.up {
-            if manager.flaw != Flaw::Image && self.chance.percent(Kind::World, 60) {
+            let boots = manager.flaw != Flaw::Image && !self.is_terminated(&self.job_managers[index]);
+            if boots && self.chance.percent(Kind::World, 60) {
                 self.boot(index);
             }
             return;
@@ -122,6 +123,16 @@ impl World {
         self.tell(|_| "the JobManager process dies".to_owned());
     }
 
+    /// The process is dead and stays dead.
+    pub fn is_terminated(&self, manager: &JobManager) -> bool {
+        !manager.up && self.setup.results_end_process && self.result(manager).is_some()
+    }
+
+    /// What the job result store has of its job.
+    pub fn result(&self, manager: &JobManager) -> Option<FlinkJobState> {
+        self.results.get(&manager.result_key()).copied()
+    }
+
     fn boot(&mut self, index: usize) {
         let manager = &mut self.job_managers[index];
         manager.up = true;
@@ -134,7 +145,7 @@ impl World {
 
     fn submit(&mut self, index: usize) {
         let manager = self.job_managers[index].clone();
-        if self.results.contains(&(manager.job_id.clone(), manager.seq)) {
+        if self.result(&manager).is_some() {
             return;
         }
         if manager.flaw == Flaw::Main {
@@ -375,8 +386,9 @@ impl World {
                 operation.phase = Phase::Failed;
             }
         }
-        let (job_id, seq) = (manager.job_id.clone(), manager.seq);
-        self.results.push((job_id.clone(), seq));
+        let job_id = manager.job_id.clone();
+        let key = manager.result_key();
+        self.results.insert(key, state);
         if let Some(store) = self.stores.iter_mut().find(|store| store.job_id == job_id) {
             store.clean_up = true;
         }

@@ -87,6 +87,7 @@ pub fn run_scripted(base: &Base, script: &[(u64, Mishap)], tell: bool) -> Outcom
         bustle: 1,
         savepoint_failure_percent: 0,
         bounded: false,
+        results_end_process: false,
     };
     let mut world = World::new(chance, setup);
     world.story = tell.then(Vec::new);
@@ -151,15 +152,18 @@ fn draw_setup(chance: &mut Chance) -> Setup {
         1 => 40,
         _ => 120,
     };
+    let storage_readable = chance.below(Kind::Setup, 4) != 0;
     Setup {
         high_availability: chance.below(Kind::Setup, 5) != 0,
-        storage_readable: chance.below(Kind::Setup, 4) != 0,
+        storage_readable,
         background_deletion: chance.below(Kind::Setup, 2) == 0,
         fault_permille,
         user_permille: 60 + 60 * chance.below(Kind::Setup, 3),
         bustle: 1 + chance.below(Kind::Setup, 4),
         savepoint_failure_percent: 10 * chance.below(Kind::Setup, 3),
         bounded: chance.below(Kind::Setup, 6) == 0,
+        // Only a launcher that reads the results may act on them.
+        results_end_process: storage_readable && chance.below(Kind::Setup, 3) == 0,
     }
 }
 
@@ -373,9 +377,10 @@ fn running(world: &World, desired: Option<&Arc<drey_api::desired::Desired>>) -> 
 /// Waiting that is the right end of a schedule: what is missing cannot be had, and the status says so.
 fn explained(world: &World, waiting: &str) -> bool {
     // The job ended and Flink forgot it before anybody looked: `Job Not Found`, as upstream says.
-    let forgotten = world.job_managers.iter().any(|manager| {
-        manager.up && manager.job.is_none() && world.results.contains(&(manager.job_id.clone(), manager.seq))
-    });
+    let forgotten = world
+        .job_managers
+        .iter()
+        .any(|manager| manager.up && manager.job.is_none() && world.result(manager).is_some());
     if forgotten && waiting == WaitingFor::JobStarting.as_str() {
         return true;
     }

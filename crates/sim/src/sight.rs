@@ -18,7 +18,7 @@ pub fn observed(world: &World, cached: &Resource, live: bool) -> Observed {
     if live {
         observed.high_availability = high_availability(world);
         observed.open_snapshot = open_snapshot(world, cached);
-        observed.retained_checkpoint = retained(world, cached);
+        observed.retained_checkpoint = retained(world, cached, &observed.cluster);
         observed.job_result = job_result(world, cached);
     }
     observed
@@ -33,6 +33,12 @@ fn cluster(world: &World, cached: &Resource) -> Seen<Cluster> {
                 message: "the image cannot be pulled".to_owned(),
             },
             (_, true) => ClusterPhase::Available,
+            (_, false) if manager.is_some_and(|manager| world.is_terminated(manager)) => {
+                ClusterPhase::Failing {
+                    reason: "JobManagerTerminated".to_owned(),
+                    message: "the JobManager has ended".to_owned(),
+                }
+            }
             (_, false) => ClusterPhase::Starting,
         };
         return Seen::Present(Cluster {
@@ -42,6 +48,7 @@ fn cluster(world: &World, cached: &Resource) -> Seen<Cluster> {
             seq: Some(cluster.seq),
             job_id: Some(cluster.job_id.clone()),
             generation: Some(cluster.generation),
+            flink_version: manager.map(|manager| manager.version),
             phase,
             never_available: cluster.never_available,
         });
@@ -56,6 +63,7 @@ fn cluster(world: &World, cached: &Resource) -> Seen<Cluster> {
             seq: Some(manager.seq),
             job_id: Some(manager.job_id.clone()),
             generation: None,
+            flink_version: Some(manager.version),
             phase: ClusterPhase::Available,
             never_available: !manager.ever_up,
         }),
@@ -189,9 +197,9 @@ fn open_snapshot(world: &World, cached: &Resource) -> Seen<StoredSnapshot> {
     newest(world, |snapshot| run.open_directories.contains(&snapshot.directory))
 }
 
-fn retained(world: &World, cached: &Resource) -> Seen<StoredSnapshot> {
+fn retained(world: &World, cached: &Resource, cluster: &Seen<Cluster>) -> Seen<StoredSnapshot> {
     let Some(run) = &cached.status.run else { return Seen::Unknown };
-    if !world.setup.storage_readable {
+    if !world.setup.storage_readable || !cluster.is_absent() {
         return Seen::Unknown;
     }
     newest(world, |snapshot| snapshot.job_id == run.job_id && !snapshot.savepoint)
@@ -207,11 +215,11 @@ fn newest(world: &World, wanted: impl Fn(&crate::flink::Snapshot) -> bool) -> Se
     found.map_or(Seen::Absent, |index| Seen::Present(stored(world, index)))
 }
 
-fn job_result(world: &World, cached: &Resource) -> Seen<()> {
+fn job_result(world: &World, cached: &Resource) -> Seen<FlinkJobState> {
     let Some(run) = &cached.status.run else { return Seen::Unknown };
     if !world.setup.storage_readable {
         return Seen::Unknown;
     }
-    let over = world.results.iter().any(|(job_id, seq)| *job_id == run.job_id && *seq == run.seq);
-    if over { Seen::Present(()) } else { Seen::Absent }
+    let ended = world.results.get(&(cached.uid.clone(), run.seq, run.job_id.clone()));
+    ended.map_or(Seen::Absent, |state| Seen::Present(*state))
 }

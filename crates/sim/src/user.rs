@@ -159,6 +159,9 @@ fn desired(spec: FlinkDeploymentSpec, options: Options) -> Arc<Desired> {
     })
 }
 
+/// Lineage of snapshots that nobody is expected to find again.
+const FORGOTTEN: u32 = u32::MAX;
+
 /// Draws the options that vary from schedule to schedule.
 pub fn vary_options(world: &mut World, first: &Arc<Desired>) -> Arc<Desired> {
     let mut options = first.options.clone();
@@ -314,6 +317,10 @@ impl World {
         resource.status = Arc::new(wiped);
         resource.version = version;
         self.ghost.wiped = true;
+        // Only the status knew where the savepoints are. Flink itself does not go on from them either.
+        for savepoint in self.snapshots.iter_mut().filter(|snapshot| snapshot.savepoint) {
+            savepoint.lineage = FORGOTTEN;
+        }
         self.ghost.ends.clear();
         self.ghost.rollbacks.clear();
     }

@@ -1,9 +1,11 @@
 //! The fake world: one API server with its own order, one resource, its cluster, Flink, storage, and the ghost that
 //! knows everything. Nothing here calls the code under test.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use drey_api::desired::{Desired, Invalid};
+use drey_api::kinds::FlinkJobState;
 use drey_core::journal::Journal;
 use drey_core::{JobId, Restore};
 
@@ -83,7 +85,12 @@ pub struct Setup {
     pub savepoint_failure_percent: u64,
     /// Jobs end by themselves.
     pub bounded: bool,
+    /// A JobManager whose job has a result is not started again once its process has died, as in laptop mode.
+    pub results_end_process: bool,
 }
+
+/// Uid of the resource, intent number of the deploy, job.
+pub type ResultKey = (Arc<str>, i64, JobId);
 
 /// The whole world.
 #[derive(Clone, Debug)]
@@ -104,8 +111,8 @@ pub struct World {
     pub stores: Vec<Store>,
     /// Uid of the cluster's high-availability ConfigMap and whether it holds a job graph.
     pub cluster_map: Option<(Arc<str>, bool)>,
-    /// Job result store: (job id, intent number of the deploy).
-    pub results: Vec<(JobId, i64)>,
+    /// Job result stores, one for each resource and intent number of a deploy, and how the job ended.
+    pub results: BTreeMap<ResultKey, FlinkJobState>,
     /// All snapshots ever.
     pub snapshots: Vec<Snapshot>,
     /// The ghost.
@@ -129,7 +136,7 @@ impl World {
             job_managers: Vec::new(),
             stores: Vec::new(),
             cluster_map: None,
-            results: Vec::new(),
+            results: BTreeMap::new(),
             snapshots: Vec::new(),
             ghost: Ghost::default(),
             story: None,

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use drey_api::defaults::Defaults;
 use drey_api::desired::Desired;
-use drey_api::kinds::FlinkDeployment;
+use drey_api::kinds::{FlinkDeployment, FlinkJobState};
 use drey_apiserver::ApiServer;
 use drey_core::decision::Deployment;
 use drey_core::journal::Run;
@@ -472,6 +472,7 @@ impl Launcher for BenchLauncher {
             seq: Some(deployment.seq),
             job_id: Some(deployment.job_id.clone()),
             generation: Some(deployment.generation),
+            flink_version: Some(deployment.desired.flink_version),
             phase: ClusterPhase::Available,
             never_available: false,
         };
@@ -506,7 +507,7 @@ impl Launcher for BenchLauncher {
         Seen::Unknown
     }
 
-    async fn job_result(&self, _target: &Target, _deployed: &Desired, _run: &Run) -> Seen<()> {
+    async fn job_result(&self, _target: &Target, _deployed: &Desired, _run: &Run) -> Seen<FlinkJobState> {
         Seen::Unknown
     }
 

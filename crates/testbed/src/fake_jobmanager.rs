@@ -15,6 +15,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Json, Response};
+use drey_api::kinds::FlinkJobState;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -146,7 +147,18 @@ impl FakeJob {
     /// FINISHED, CANCELED or FAILED.
     #[must_use]
     pub fn is_over(&self) -> bool {
-        matches!(self.state, "FINISHED" | "CANCELED" | "FAILED")
+        self.end().is_some()
+    }
+
+    /// How it ended.
+    #[must_use]
+    pub fn end(&self) -> Option<FlinkJobState> {
+        match self.state {
+            "FINISHED" => Some(FlinkJobState::Finished),
+            "CANCELED" => Some(FlinkJobState::Canceled),
+            "FAILED" => Some(FlinkJobState::Failed),
+            _ => None,
+        }
     }
 
     fn take_id(&mut self) -> u64 {

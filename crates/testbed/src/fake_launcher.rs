@@ -1,12 +1,13 @@
 //! A launcher whose clusters are fake JobManagers, with Flink's high-availability ConfigMaps kept in the API server
 //! as Flink keeps them. It records every run with what it really started from, so that a test can tell lost state.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use drey_api::desired::Desired;
+use drey_api::kinds::FlinkJobState;
 use drey_core::decision::Deployment;
 use drey_core::journal::Run;
 use drey_core::observed::{Cluster, ClusterPhase, StoredSnapshot};
@@ -91,7 +92,7 @@ struct State {
     deleted: u64,
     retained: Option<usize>,
     /// Flink's job result store: ids of jobs that are over.
-    results: HashSet<String>,
+    results: HashMap<String, FlinkJobState>,
 }
 
 struct Inner {
@@ -183,6 +184,7 @@ impl FakeLauncher {
             seq: Some(deployment.seq),
             job_id: Some(deployment.job_id.clone()),
             generation: Some(deployment.generation),
+            flink_version: Some(deployment.desired.flink_version),
             phase: ClusterPhase::Starting,
             never_available: true,
         };
@@ -268,8 +270,8 @@ impl FakeLauncher {
             else {
                 return;
             };
-            if job.is_over() {
-                self.state().results.insert(job.id.clone());
+            if let Some(end) = job.end() {
+                self.state().results.insert(job.id.clone(), end);
                 if !self.script_of(&target.name).keeps_high_availability {
                     self.remove_maps(target, job_id).await;
                 }
@@ -405,8 +407,8 @@ impl Launcher for FakeLauncher {
         stored(self.inner.flink.storage().newest_below(&format!("{CHECKPOINT_DIRECTORY}/{job_id}")))
     }
 
-    async fn job_result(&self, _target: &Target, _deployed: &Desired, run: &Run) -> Seen<()> {
-        if self.state().results.contains(run.job_id.as_str()) { Seen::Present(()) } else { Seen::Absent }
+    async fn job_result(&self, _target: &Target, _deployed: &Desired, run: &Run) -> Seen<FlinkJobState> {
+        self.state().results.get(run.job_id.as_str()).map_or(Seen::Absent, |state| Seen::Present(*state))
     }
 
     fn changes(&self) -> broadcast::Receiver<Target> {

@@ -53,6 +53,12 @@ impl FlinkVersion {
         format!("{}.{}", self.major(), self.minor())
     }
 
+    /// The version that [`FlinkVersion::dotted`] writes like this; `None` for any other text.
+    #[must_use]
+    pub fn from_dotted(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|version| version.dotted() == text)
+    }
+
     /// The number before the dot.
     #[must_use]
     pub fn major(self) -> u32 {

@@ -20,7 +20,18 @@ pub(super) fn absorb(draft: &mut Draft<'_>) {
     {
         absorb_rest(draft, rest);
     }
+    absorb_result(draft);
     absorb_job_manager(draft);
+}
+
+/// The job result store knows of an end that nobody saw: Flink forgets its jobs, or its JobManager is gone.
+fn absorb_result(draft: &mut Draft<'_>) {
+    let Seen::Present(state) = &draft.observed.job_result else { return };
+    let unseen = draft.journal.run.as_mut().filter(|run| run.end.is_none());
+    if let Some(run) = unseen {
+        run.end = Some(End { state: *state, last: Last::NotRead });
+        draft.set_job_state(*state);
+    }
 }
 
 /// Whether this cluster is the one that the run on record is about.
@@ -67,7 +78,7 @@ fn absorb_job(draft: &mut Draft<'_>, rest: &Rest, job: &JobView) {
     let deployed = draft.journal.state == ReconciliationState::Deployed;
     let wanted = draft.journal.reconciled.as_ref().is_some_and(|r| r.job_state == JobState::Running);
     if deployed
-        && draft.journal.intent.is_none()
+        && draft.journal.intent.as_ref().is_none_or(|intent| intent.kind.leaves_running())
         && wanted
         && matches!(state, FlinkJobState::Running | FlinkJobState::Finished)
         && draft.journal.stable != Stable::Same

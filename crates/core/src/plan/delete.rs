@@ -3,7 +3,7 @@
 
 use drey_api::kinds::{FlinkJobState, JobState, UpgradeMode};
 
-use super::{Draft, stop};
+use super::{Draft, start, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::{Action, WaitingFor};
 use crate::observed::Seen;
@@ -12,6 +12,10 @@ use crate::observed::Seen;
 pub(super) fn plan(draft: &mut Draft<'_>) {
     if !draft.resource.finalizer {
         draft.at_rest = true;
+        return;
+    }
+    if has_lost_record(draft) {
+        start::still_there(draft);
         return;
     }
     if wants_savepoint(draft) {
@@ -23,8 +27,10 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
                 }
                 return;
             }
-            Situation::JobMissing if stop::is_settled_missing(draft) => {}
+            // A job that was never seen may still be submitted: `main` takes the time it takes.
+            Situation::JobMissing if was_seen(draft) && stop::is_settled_missing(draft) => {}
             Situation::Failing(..) if has_never_been_up(draft) => {}
+            Situation::JobMissing | Situation::Failing(..) if !draft.is_live() => return,
             Situation::Starting
             | Situation::Unreachable
             | Situation::Unsettled(_)
@@ -52,10 +58,28 @@ fn has_never_been_up(draft: &Draft<'_>) -> bool {
     draft.observed.cluster.present().is_some_and(|cluster| cluster.never_available)
 }
 
-/// The job may have state that the user wants to keep.
+/// Whether the job of this run was submitted: its start is on record.
+fn was_seen(draft: &Draft<'_>) -> bool {
+    draft.journal.job.started_at_ms.is_some()
+}
+
+/// The status was lost and a cluster that can be told apart was not: its savepoint is still asked for.
+fn has_lost_record(draft: &Draft<'_>) -> bool {
+    let asked = draft.resource.desired.as_ref().is_ok_and(|desired| desired.options.savepoint_on_deletion);
+    let alive = draft
+        .observed
+        .cluster
+        .present()
+        .is_some_and(|cluster| cluster.owned && !cluster.terminating && cluster.job_id.is_some());
+    draft.journal.reconciled.is_none() && asked && alive
+}
+
+/// The job may have state that the user wants to keep. The present spec counts where it can be read: a user may give
+/// the savepoint up after the deletion has begun.
 fn wants_savepoint(draft: &Draft<'_>) -> bool {
     let wanted = draft.journal.deployed().is_some_and(|deployed| {
-        deployed.desired.options.savepoint_on_deletion && deployed.job_state == JobState::Running
+        let desired = draft.resource.desired.as_ref().unwrap_or(&deployed.desired);
+        desired.options.savepoint_on_deletion && deployed.job_state == JobState::Running
     });
     wanted && draft.journal.end().is_none()
 }

@@ -268,14 +268,12 @@ fn ended_while_stopping(draft: &mut Draft<'_>, state: FlinkJobState) -> Flow {
     if !draft.is_live() {
         return Flow::Done;
     }
-    let answers = draft.observed.rest.as_ref().is_some_and(|rest| rest.reachable);
-    let unread = draft.journal.end().is_none_or(|end| end.last == Last::NotRead);
     match &draft.observed.open_snapshot {
         Seen::Present(snapshot) if state == FlinkJobState::Finished => {
             let snapshot = snapshot.clone();
             stopped(draft, snapshot)
         }
-        Seen::Unknown if answers && unread => draft
+        Seen::Unknown if stop::can_tell_last(draft) => draft
             .wait(WaitingFor::StorageNotKnown, "the job ended; its savepoint directory could not be read"),
         Seen::Unknown | Seen::Absent | Seen::Present(_) => {
             // What the job left is on record as its end, or its directory stays open for the choice.
@@ -350,11 +348,12 @@ fn cancel(draft: &mut Draft<'_>, intent: &Intent) -> Flow {
     let IntentKind::Cancel { job_id } = &intent.kind else { return Flow::GoOn };
     match assess(draft.observed, &draft.journal) {
         Situation::NotKnown => draft.wait(WaitingFor::ClusterNotKnown, "the cluster could not be looked at"),
-        // A job that Flink does not know any more cannot be cancelled either.
+        // A job that Flink does not know any more cannot be cancelled either, nor one whose JobManager does not come up.
         Situation::Gone
         | Situation::Ended(_)
         | Situation::Foreign
         | Situation::Terminating
+        | Situation::Failing(..)
         | Situation::JobMissing => {
             // What the job left is read by the stop that follows.
             draft.close();
@@ -367,7 +366,7 @@ fn cancel(draft: &mut Draft<'_>, intent: &Intent) -> Flow {
             }
             Flow::Done
         }
-        Situation::Failing(..) | Situation::Starting | Situation::Unreachable | Situation::Cancelling => {
+        Situation::Starting | Situation::Unreachable | Situation::Cancelling => {
             draft.wait(WaitingFor::JobCancelling, "the job is being cancelled")
         }
     }

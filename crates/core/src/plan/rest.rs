@@ -146,13 +146,9 @@ fn restart_ended(draft: &mut Draft<'_>, desired: &Arc<Desired>, cluster_there: b
         }
         return;
     }
-    let not_read = draft.journal.end().is_none_or(|end| end.last == crate::journal::Last::NotRead);
-    let answers = draft.observed.rest.as_ref().is_some_and(|rest| rest.reachable);
-    if not_read && answers {
-        draft.wait(WaitingFor::RestoreSourceNotKnown, "the job is over; its last snapshot is being read");
-        return;
+    if !stop::reads_last(draft) {
+        restart_cluster(draft);
     }
-    restart_cluster(draft);
 }
 
 /// Takes the cluster down so that the same spec starts anew.
@@ -182,6 +178,11 @@ fn expire(draft: &mut Draft<'_>) {
 }
 
 fn failing(draft: &mut Draft<'_>, reason: &str, message: &str) {
+    // One that was up may have ended with its job.
+    let was_up = draft.observed.cluster.present().is_some_and(|cluster| !cluster.never_available);
+    if was_up && !draft.is_live() {
+        return;
+    }
     let text = format!("[{reason}] {message}");
     draft.set_job_state(FlinkJobState::Reconciling);
     draft.problem("Error", "JobManagerDeployment", text.clone());
@@ -199,6 +200,9 @@ fn job_missing(draft: &mut Draft<'_>) {
     let age_ms = (draft.now.0 - draft.journal.reconciled_at_ms).abs();
     if age_ms < JOB_SUBMISSION_MS {
         draft.wait(WaitingFor::JobStarting, "the JobManager is up and the job is not submitted yet");
+        return;
+    }
+    if !draft.is_live() {
         return;
     }
     draft.set_job_state(FlinkJobState::Reconciling);

@@ -7,7 +7,7 @@ use drey_api::kinds::{JobState, ReconciliationState, UpgradeMode};
 use super::{Draft, start, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::WaitingFor;
-use crate::journal::{Last, Stable};
+use crate::journal::Stable;
 
 /// Whether the deployed spec is to be rolled back now.
 pub(super) fn is_due(draft: &mut Draft<'_>) -> bool {
@@ -63,9 +63,7 @@ pub(super) fn go_on(draft: &mut Draft<'_>) {
                 start::roll_back(draft, &stable);
             }
         }
-        Situation::Ended(_) if last_is_unread(draft) => {
-            draft.wait(WaitingFor::RestoreSourceNotKnown, "the job is over; its last snapshot is being read");
-        }
+        Situation::Ended(_) if stop::reads_last(draft) => {}
         Situation::Ended(_)
         | Situation::Failing(..)
         | Situation::Starting
@@ -77,9 +75,4 @@ pub(super) fn go_on(draft: &mut Draft<'_>) {
             stop::teardown(draft, UpgradeMode::LastState);
         }
     }
-}
-
-fn last_is_unread(draft: &Draft<'_>) -> bool {
-    draft.journal.end().is_none_or(|end| end.last == Last::NotRead)
-        && draft.observed.rest.as_ref().is_some_and(|rest| rest.reachable)
 }

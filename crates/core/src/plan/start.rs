@@ -15,7 +15,7 @@ use crate::decision::WaitingFor;
 use crate::goal::job_state;
 use crate::intent::{DeployTarget, IntentKind};
 use crate::journal::{Base, Last, Reconciled, Restored, Run, Stable};
-use crate::observed::Cluster;
+use crate::observed::{Cluster, Seen};
 use crate::restore::{Choice, Evidence, Restore, Unsure, Wish, choose};
 
 /// Upstream's marker in place of a savepoint path when the state comes from high availability.
@@ -41,7 +41,9 @@ pub(super) fn first(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
     if fenced(draft) == Flow::Done {
         return;
     }
-    adopt_store(draft);
+    if adopt_store(draft) == Flow::Done {
+        return;
+    }
     let initial = desired.spec.job.as_ref().and_then(|job| job.initial_savepoint_path.clone());
     let wish = match initial.filter(|path| !path.is_empty()) {
         Some(path) if draft.journal.run.is_none() => Wish::From(Arc::from(path)),
@@ -52,11 +54,18 @@ pub(super) fn first(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
 }
 
 /// The status was lost and high availability was not: checkpoints that are younger than the resource are its own.
-fn adopt_store(draft: &mut Draft<'_>) {
+fn adopt_store(draft: &mut Draft<'_>) -> Flow {
     if draft.journal.run.is_some() {
-        return;
+        return Flow::GoOn;
     }
-    let Some(data) = draft.observed.high_availability.present() else { return };
+    let data = match &draft.observed.high_availability {
+        Seen::Unknown => {
+            return draft
+                .wait(WaitingFor::RestoreSourceNotKnown, "The high-availability store could not be read.");
+        }
+        Seen::Absent => return Flow::GoOn,
+        Seen::Present(data) => data,
+    };
     let own = data
         .jobs
         .iter()
@@ -65,6 +74,7 @@ fn adopt_store(draft: &mut Draft<'_>) {
     if let Some(store) = own {
         draft.journal.run = Some(adopted_run(draft, store.job_id.clone(), None));
     }
+    Flow::GoOn
 }
 
 fn adopted_run(draft: &Draft<'_>, job_id: JobId, cluster_uid: Option<Arc<str>>) -> Run {
@@ -142,7 +152,7 @@ fn fenced(draft: &mut Draft<'_>) -> Flow {
 }
 
 /// A cluster is there although the record says that nothing runs.
-fn still_there(draft: &mut Draft<'_>) -> Flow {
+pub(super) fn still_there(draft: &mut Draft<'_>) -> Flow {
     if !draft.is_live() {
         return Flow::Done;
     }
@@ -166,7 +176,8 @@ fn adopt_cluster(draft: &mut Draft<'_>, cluster: &Cluster) -> Flow {
     draft.journal.run = Some(run);
     draft.journal.job.id = Some(job_id);
     draft.set_job_state(FlinkJobState::Reconciling);
-    draft.journal.reconciled = Some(recorded(draft, &desired, UpgradeMode::LastState));
+    let runs = running_version(&desired, cluster);
+    draft.journal.reconciled = Some(recorded(draft, &runs, UpgradeMode::LastState));
     // A cluster of another generation is upgraded: which spec it runs, nobody knows any more.
     let current = cluster.generation == Some(draft.resource.generation);
     draft.journal.state =
@@ -174,6 +185,17 @@ fn adopt_cluster(draft: &mut Draft<'_>, cluster: &Cluster) -> Flow {
     draft.journal.observed_generation = Some(draft.resource.generation);
     draft.journal.reconciled_at_ms = draft.now.0;
     Flow::Done
+}
+
+/// The spec with the Flink version that the cluster really has: another one cannot go on from its store.
+fn running_version(desired: &Arc<Desired>, cluster: &Cluster) -> Arc<Desired> {
+    let mut runs = desired.clone();
+    if let Some(version) = cluster.flink_version.filter(|version| *version != desired.flink_version) {
+        let edited = Arc::make_mut(&mut runs);
+        edited.flink_version = version;
+        Arc::make_mut(&mut edited.spec).flink_version = Some(version);
+    }
+    runs
 }
 
 /// Puts a spec on record that nothing has to be done for. While the job is stopped and only high availability has its

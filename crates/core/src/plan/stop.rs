@@ -47,6 +47,8 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>, effect: Effect
             }
         }
         Situation::Ended(_) => ended(draft),
+        // It may have ended without anybody having seen it.
+        Situation::JobMissing | Situation::Failing(..) if !draft.is_live() => {}
         // There is no job any more that could be stopped or cancelled.
         Situation::JobMissing if is_settled_missing(draft) => {
             teardown(draft, stopped_mode(mode));
@@ -247,12 +249,25 @@ fn cancel(draft: &mut Draft<'_>) {
     draft.wait(WaitingFor::JobCancelling, "the job is being cancelled");
 }
 
+/// What an ended job left is not on record yet, and its JobManager is there to tell it.
+pub(super) fn can_tell_last(draft: &Draft<'_>) -> bool {
+    let unread = draft.journal.end().is_none_or(|end| end.last == Last::NotRead);
+    let rest = draft.observed.rest.as_ref().filter(|rest| rest.reachable);
+    unread && rest.is_some_and(|rest| !rest.job.is_absent())
+}
+
+/// Waits for that. Returns whether it does.
+pub(super) fn reads_last(draft: &mut Draft<'_>) -> bool {
+    let reads = can_tell_last(draft);
+    if reads {
+        draft.wait(WaitingFor::RestoreSourceNotKnown, "the job is over; its last snapshot is being read");
+    }
+    reads
+}
+
 /// The job is over: once what it left is read, its cluster goes.
 fn ended(draft: &mut Draft<'_>) {
-    let not_read = draft.journal.end().is_none_or(|end| end.last == Last::NotRead);
-    let answers = draft.observed.rest.as_ref().is_some_and(|rest| rest.reachable);
-    if not_read && answers {
-        draft.wait(WaitingFor::RestoreSourceNotKnown, "the job is over; its last snapshot is being read");
+    if reads_last(draft) {
         return;
     }
     let how = match draft.journal.end().map(|end| &end.last) {

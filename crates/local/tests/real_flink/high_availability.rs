@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use drey_api::kinds::FlinkVersion;
+use drey_api::kinds::{FlinkJobState, FlinkVersion};
 use drey_apiserver::{ApiServer, Auth};
 use drey_core::decision::Deployment;
 use drey_core::journal::{Base, Restored, Run};
@@ -176,7 +176,8 @@ async fn check(version: FlinkVersion) {
     until_checkpoint_after(&launcher, &second, before).await;
     let (savepoint, rank) = stop(&launcher, &project, &second).await;
     let deadline = std::time::Instant::now() + LIMIT;
-    while launcher.job_result(&target("real"), &second.desired, &run_of(&second)).await != Seen::Present(()) {
+    while launcher.job_result(&target("real"), &second.desired, &run_of(&second)).await != Seen::Present(FlinkJobState::Finished)
+    {
         assert!(std::time::Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
