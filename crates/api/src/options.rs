@@ -175,6 +175,12 @@ pub(crate) mod keys {
         &["kubernetes.operator.reconcile.interval", "kubernetes.operator.reconciler.reschedule.interval"];
 }
 
+/// Keys of the directories that outlive a cluster: of checkpoints, savepoints and high availability.
+pub fn directory_keys() -> impl Iterator<Item = &'static str> {
+    let keys = keys::CHECKPOINT_DIRECTORY.iter().chain(keys::SAVEPOINT_DIRECTORY).copied();
+    keys.chain(["high-availability.storageDir"])
+}
+
 impl Options {
     /// Options from a flat configuration. Deprecated names count where the present one is not set.
     ///

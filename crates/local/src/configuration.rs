@@ -9,6 +9,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use drey_api::options::directory_keys;
 use drey_flink::FlinkVersion;
 use drey_flink::version::RenamedOption;
 
@@ -40,15 +41,6 @@ const JAVA_MODULE_OPTIONS: &str = "--add-exports=java.base/sun.net.util=ALL-UNNA
 --add-opens=java.base/java.util.concurrent.atomic=ALL-UNNAMED \
 --add-opens=java.base/java.util.concurrent.locks=ALL-UNNAMED";
 
-/// Options whose values are directories that have to survive a cluster.
-const DIRECTORY_OPTIONS: [&str; 5] = [
-    "execution.checkpointing.dir",
-    "state.checkpoints.dir",
-    "execution.checkpointing.savepoint-dir",
-    "state.savepoints.dir",
-    "high-availability.storageDir",
-];
-
 /// Options that speak of how a cluster is launched elsewhere.
 const FOREIGN_OPTIONS: [&str; 4] =
     ["execution.target", "pipeline.jars", "pipeline.classpaths", "job-result-store.storage-path"];
@@ -73,7 +65,7 @@ pub(crate) fn entries(record: &ClusterRecord, around: &Surroundings<'_>) -> BTre
     let mut entries = record.configuration.clone();
     entries.retain(|key, _| !FOREIGN_OPTIONS.contains(&key.as_str()) && !key.starts_with("$internal."));
     add_defaults(&mut entries, record, around);
-    for key in DIRECTORY_OPTIONS {
+    for key in directory_keys() {
         if let Some(value) = entries.get_mut(key) {
             *value = absolute_uri(value, around.layout.root());
         }
@@ -249,11 +241,11 @@ pub(crate) fn split_scheme(text: &str) -> Option<(&str, &str)> {
 /// Directories on this machine that the configuration names, with their keys: they have to exist and be writable
 /// before a job runs, or its first checkpoint fails.
 pub(crate) fn local_directories(entries: &BTreeMap<String, String>) -> Vec<(String, PathBuf)> {
-    let named = DIRECTORY_OPTIONS.iter().chain(&["job-result-store.storage-path"]);
+    let named = directory_keys().chain(["job-result-store.storage-path"]);
     named
         .filter_map(|key| {
-            let path = local_path(entries.get(*key)?, Path::new("/"))?;
-            Some(((*key).to_owned(), path))
+            let path = local_path(entries.get(key)?, Path::new("/"))?;
+            Some((key.to_owned(), path))
         })
         .collect()
 }

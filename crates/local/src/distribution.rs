@@ -155,7 +155,7 @@ pub enum DistributionError {
     )]
     WhiteSpace(PathBuf),
     /// Reading or writing the cache failed.
-    #[error("`{path}`: {source}")]
+    #[error("`{path}`: {source}; make room there, or set DREY_CACHE to a directory that can be written to")]
     Io {
         /// The file or directory.
         path: PathBuf,
@@ -244,9 +244,13 @@ impl Distributions {
         let unpacked = match archive {
             Ok(unpacked) => unpacked,
             // Whoever serves wrong bytes is not asked in another way.
-            Err(error @ (DownloadError::Checksum { .. } | DownloadError::Unpack { .. })) => {
-                return Err(DistributionError::Corrupt(error));
-            }
+            Err(
+                error @ (DownloadError::Checksum { .. }
+                | DownloadError::NoChecksum { .. }
+                | DownloadError::Unpack { .. }),
+            ) => return Err(DistributionError::Corrupt(error)),
+            // Another source would be written to the same place.
+            Err(DownloadError::Io { path, source }) => return Err(io_at(&path, source)),
             Err(archive) => {
                 tracing::info!(%archive, "the archive does not have it, trying the Python packages");
                 packages::fetch(self.config.python.as_deref(), release, &cache, report).await.map_err(

@@ -58,6 +58,9 @@ pub const CAUSE_BYTES_MAX: usize = 1_024;
 /// Entries of a snapshot directory that are looked at.
 pub const DIRECTORY_ENTRIES_MAX: usize = 10_000;
 
+/// Options of one cluster. Flink's scripts read 1,000 lines of configuration, some of them messages.
+pub const OPTIONS_MAX: usize = 900;
+
 /// The largest `cluster.json` that is read, bytes.
 pub const RECORD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 

@@ -28,6 +28,7 @@ pub(crate) fn make(
     let mut record = record_of(services, target, deployment)?;
     preflight::check_kind_of_job(&record)?;
     let jar = preflight::local_jar(record.jar_uri.as_deref())?;
+    preflight::check_snapshot(&record.restore, &services.working_directory)?;
     let version = record::flink_version(deployment.desired.flink_version);
     let java = java::find(version, &services.java).map_err(|error| error.to_string())?;
     let incarnations = services.layout.incarnations(&target.namespace, &target.name);
@@ -40,6 +41,7 @@ pub(crate) fn make(
         java_major: java.major,
     };
     let entries = configuration::entries(&record, &around);
+    preflight::check_number_of_options(&entries)?;
     let rendered = drey_flink::configuration_file::render(&entries, version.configuration_format());
     rendered.map_err(|error| format!("spec.flinkConfiguration: {error}"))?;
     preflight::check_memory(&entries)?;

@@ -11,7 +11,7 @@ use drey_flink::memory;
 
 use crate::cluster::preparing::is_remote;
 use crate::configuration::{local_directories, local_path, split_scheme};
-use crate::record::ClusterRecord;
+use crate::record::{ClusterRecord, RecordedRestore};
 use crate::state_dir::is_path_component;
 use crate::{atomic_file, limits};
 
@@ -67,12 +67,44 @@ pub(crate) fn local_jar(jar_uri: Option<&str>) -> Result<Option<PathBuf>, String
     Ok(Some(path))
 }
 
+/// The snapshot to start from: Flink would notice only after it has started, and end over it.
+pub(crate) fn check_snapshot(restore: &RecordedRestore, working_directory: &Path) -> Result<(), String> {
+    let RecordedRestore::Path { path: uri } = restore else { return Ok(()) };
+    let Some(path) = local_path(uri, working_directory) else { return Ok(()) };
+    let metadata = if path.is_dir() { path.join("_metadata") } else { path };
+    match metadata.try_exists() {
+        Ok(false) => Err(format!(
+            "spec.job.initialSavepointPath: the job is to start from `{uri}`, where no savepoint is (no file `{}`): \
+             put it back, or correct the path",
+            metadata.display()
+        )),
+        // Flink may be able to read what we cannot.
+        Ok(true) | Err(_) => Ok(()),
+    }
+}
+
+/// Flink's scripts read the last thousand lines of the configuration, and lose the rest of it without a word.
+pub(crate) fn check_number_of_options(entries: &BTreeMap<String, String>) -> Result<(), String> {
+    if entries.len() <= limits::OPTIONS_MAX {
+        return Ok(());
+    }
+    Err(format!(
+        "spec.flinkConfiguration: {} keys are more than Flink's scripts read, which is {}: leave the job's own to its \
+         arguments or to a file",
+        entries.len(),
+        limits::OPTIONS_MAX
+    ))
+}
+
 /// A jar is a zip file.
 fn check_jar(path: &Path) -> io::Result<()> {
     let mut head = [0; 2];
     let read = std::fs::File::open(path)?.read(&mut head)?;
     if read < 2 || &head != b"PK" {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a jar"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "it is not a jar: correct the path, or build it again",
+        ));
     }
     Ok(())
 }
@@ -153,6 +185,33 @@ mod tests {
             let error = local_jar(Some(&uri)).unwrap_err();
             assert!(error.starts_with("spec.job.jarURI: ") && error.contains(part), "{error}");
         }
+    }
+
+    #[test]
+    fn a_savepoint_that_is_not_there_is_refused_by_its_field() {
+        let directory = tempfile::tempdir().unwrap();
+        let base = directory.path();
+        let restore = |path: String| RecordedRestore::Path { path };
+        fs::create_dir(base.join("empty")).unwrap();
+        for path in ["file:///no/such".to_owned(), "/no/such".to_owned(), "empty".to_owned()] {
+            let error = check_snapshot(&restore(path.clone()), base).unwrap_err();
+            assert!(error.starts_with("spec.job.initialSavepointPath: ") && error.contains(&path), "{error}");
+        }
+        fs::write(base.join("empty/_metadata"), b"").unwrap();
+        for path in
+            [format!("file:{}/empty", base.display()), "empty/_metadata".to_owned(), "s3://b/x".to_owned()]
+        {
+            assert_eq!(check_snapshot(&restore(path), base), Ok(()));
+        }
+        assert_eq!(check_snapshot(&RecordedRestore::LastState, base), Ok(()));
+    }
+
+    #[test]
+    fn more_options_than_scripts_read_are_refused() {
+        let entries = |count: usize| (0..count).map(|key| (format!("k{key}"), String::new())).collect();
+        assert_eq!(check_number_of_options(&entries(limits::OPTIONS_MAX)), Ok(()));
+        let error = check_number_of_options(&entries(10_000)).unwrap_err();
+        assert!(error.starts_with("spec.flinkConfiguration: 10000 keys"), "{error}");
     }
 
     #[test]

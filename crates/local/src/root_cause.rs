@@ -15,6 +15,21 @@ pub(crate) fn of_files(paths: &[&Path]) -> Option<String> {
     paths.iter().find_map(|path| of_text(&tail(path).ok()?))
 }
 
+/// What to do about a cause that has one way out. `entry_class` is the one that the resource names.
+pub(crate) fn way_out(cause: &str, entry_class: Option<&str>) -> Option<&'static str> {
+    let missing_class = cause.rsplit_once("ClassNotFoundException: ").map(|(_, class)| class.trim());
+    if missing_class.is_some() && missing_class == entry_class {
+        return Some("correct spec.job.entryClass, or build the jar with that class");
+    }
+    let known = [
+        ("Neither a 'Main-Class'", "name the class that has `main` in spec.job.entryClass"),
+        ("no main(String[]) method", "name the class that has `main` in spec.job.entryClass"),
+        ("UnsupportedClassVersionError", "build the jar for an older Java, or set JAVA_HOME to a newer one"),
+        ("BindException", "the port was taken meanwhile, another one is tried"),
+    ];
+    known.into_iter().find(|(part, _)| cause.contains(part)).map(|(_, way_out)| way_out)
+}
+
 /// The end of a file, as text.
 pub(crate) fn tail(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
@@ -97,6 +112,16 @@ mod tests {
             "noise\njava.lang.IllegalStateException: bad\n\tat a.B.c(B.java:2)\n",
             Some("java.lang.IllegalStateException: bad"),
         );
+    }
+
+    #[test]
+    fn a_cause_with_one_way_out_names_it() {
+        let missing = "java.lang.ClassNotFoundException: a.B";
+        assert!(way_out(missing, Some("a.B")).is_some_and(|way_out| way_out.contains("spec.job.entryClass")));
+        assert_eq!(way_out(missing, Some("a.C")), None);
+        assert_eq!(way_out(missing, None), None);
+        assert!(way_out("x: Neither a 'Main-Class', nor a 'program-class' entry", None).is_some());
+        assert_eq!(way_out("java.lang.IllegalStateException: bad", Some("a.B")), None);
     }
 
     #[test]

@@ -102,10 +102,13 @@ impl StateDirectory {
         let root = root.canonicalize().map_err(|source| io_at(root, source))?;
         check_owner(&root)?;
         let lock = take_lock(&root)?;
-        check_version(&root)?;
-        let ignore = root.join(".gitignore");
-        if !ignore.exists() {
-            atomic_file::replace(&ignore, b"*\n").map_err(|source| io_at(&ignore, source))?;
+        refuse_unknown_layout(&root)?;
+        let version = format!("{LAYOUT_VERSION}\n");
+        for (name, text) in [("version", version.as_str()), (".gitignore", "*\n")] {
+            let path = root.join(name);
+            if !path.exists() {
+                atomic_file::replace(&path, text.as_bytes()).map_err(|source| io_at(&path, source))?;
+            }
         }
         Ok(StateDirectory { layout: Layout { root }, _lock: lock })
     }
@@ -113,6 +116,26 @@ impl StateDirectory {
     /// What lies where.
     pub fn layout(&self) -> &Layout {
         &self.layout
+    }
+}
+
+/// Refuses a directory whose layout this drey does not know.
+///
+/// # Errors
+/// [`StateDirectoryError::Newer`], or a version that cannot be read.
+pub fn refuse_unknown_layout(root: &Path) -> Result<(), StateDirectoryError> {
+    let path = root.join("version");
+    let written = match fs::read_to_string(&path) {
+        Ok(written) => written,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(StateDirectoryError::Io { path, source }),
+    };
+    match written.trim().parse::<u32>() {
+        Ok(found) if found > LAYOUT_VERSION => {
+            Err(StateDirectoryError::Newer { path: root.to_owned(), found })
+        }
+        Ok(_) => Ok(()),
+        Err(_) => Err(StateDirectoryError::Version { path, found: written.chars().take(40).collect() }),
     }
 }
 
@@ -179,25 +202,6 @@ fn try_for_a_while(file: &File) -> io::Result<bool> {
             Err(rustix::io::Errno::WOULDBLOCK) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
-    }
-}
-
-fn check_version(root: &Path) -> Result<(), StateDirectoryError> {
-    let path = root.join("version");
-    let written = match fs::read_to_string(&path) {
-        Ok(written) => written,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return atomic_file::replace(&path, format!("{LAYOUT_VERSION}\n").as_bytes())
-                .map_err(|source| StateDirectoryError::Io { path, source });
-        }
-        Err(source) => return Err(StateDirectoryError::Io { path, source }),
-    };
-    match written.trim().parse::<u32>() {
-        Ok(found) if found > LAYOUT_VERSION => {
-            Err(StateDirectoryError::Newer { path: root.to_owned(), found })
-        }
-        Ok(_) => Ok(()),
-        Err(_) => Err(StateDirectoryError::Version { path, found: written.chars().take(40).collect() }),
     }
 }
 

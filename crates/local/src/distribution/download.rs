@@ -51,6 +51,14 @@ pub enum DownloadError {
         /// The checksum that is published.
         expected: String,
     },
+    /// What is published as its checksum is none.
+    #[error("{url}.sha512: not a SHA-512 but `{found}`; does a proxy or a login page answer instead?")]
+    NoChecksum {
+        /// The address of the file that it is for.
+        url: String,
+        /// Its beginning.
+        found: String,
+    },
     /// It could not be unpacked.
     #[error("{url}: {reason}")]
     Unpack {
@@ -128,6 +136,10 @@ pub(super) async fn fetch_text(
 /// Compares a file with the first word of a checksum file.
 pub(super) fn check_sha512(url: &str, file: &Path, published: &str) -> Result<(), DownloadError> {
     let expected = published.split_whitespace().next().unwrap_or_default().to_ascii_lowercase();
+    if expected.len() != 128 || !expected.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let found = published.trim().chars().take(40).collect();
+        return Err(DownloadError::NoChecksum { url: url.to_owned(), found });
+    }
     let found = sha512(file).map_err(|source| DownloadError::Io { path: file.to_owned(), source })?;
     if found == expected {
         return Ok(());
