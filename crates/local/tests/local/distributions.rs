@@ -200,6 +200,33 @@ async fn wrong_bytes_are_refused_and_forgotten() {
 }
 
 #[tokio::test]
+async fn a_page_instead_of_the_checksum_is_told_as_such() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut files = files(archive());
+    files.insert(format!("{ARCHIVE}.sha512"), b"<html>please log in</html>".to_vec());
+    let server = Server::new(files, &[]);
+    let distributions = distributions(config(cache.path(), server.start().await));
+    let error = distributions.ensure(V1_20, &quiet()).await.unwrap_err().to_string();
+    assert!(error.contains("not a SHA-512 but `<html>please log in</html>`"), "{error}");
+    assert_eq!(cached(cache.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_written_to_is_told_with_the_way_out() {
+    let cache = tempfile::tempdir().unwrap();
+    let server = Server::new(files(archive()), &[]);
+    let mut config = config(cache.path(), server.start().await);
+    // It would be used if the archive alone had failed.
+    config.python = Some(python(cache.path(), false));
+    // As on a full disk: the archive is there, and cannot be put down.
+    std::fs::create_dir_all(cache.path().join("flink/.fetch-1.20.7/flink-1.20.7-bin-scala_2.12.tgz.part"))
+        .unwrap();
+    let error = distributions(config).ensure(V1_20, &quiet()).await.unwrap_err();
+    assert!(matches!(error, DistributionError::Io { .. }), "{error}");
+    assert!(error.to_string().contains("make room there, or set DREY_CACHE"), "{error}");
+}
+
+#[tokio::test]
 async fn an_archive_that_is_no_distribution_is_refused() {
     let cache = tempfile::tempdir().unwrap();
     let server = Server::new(files(b"not a compressed file".to_vec()), &[]);
