@@ -7,6 +7,9 @@ use serde_json::json;
 
 use crate::exit::Exit;
 
+/// What a store says that has no room; those of SQLite and of etcd.
+const STORE_FULL: [&str; 2] = ["database or disk is full", "database space exceeded"];
+
 /// Why a command did not succeed. The word is stable: scripts may match on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -35,6 +38,23 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// What a command ended for whose exit code is known and nothing else.
+    #[must_use]
+    pub fn of_code(code: i32) -> Self {
+        let kinds = [
+            Self::Failed,
+            Self::Usage,
+            Self::NotFound,
+            Self::Forbidden,
+            Self::Conflict,
+            Self::Unreachable,
+            Self::Timeout,
+            Self::Interrupted,
+        ];
+        let same = kinds.into_iter().find(|kind| i32::from(kind.exit().code()) == code);
+        same.unwrap_or(Self::Failed)
+    }
+
     /// The stable word.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -148,8 +168,17 @@ impl Failure {
         }
     }
 
+    /// There is no room, for whatever was to be written.
+    #[must_use]
+    pub fn disk_full() -> Self {
+        Self::new(Kind::Failed, "the disk is full").hint("free some space and run the command again")
+    }
+
     fn from_status(status: &kube::core::Status, object: &str) -> Self {
         let message = if status.message.is_empty() { status.reason.clone() } else { status.message.clone() };
+        if STORE_FULL.iter().any(|words| message.contains(words)) {
+            return Self::disk_full().detail(message).on(object);
+        }
         let kind = match status.code {
             401 | 403 => Kind::Forbidden,
             404 => Kind::NotFound,
@@ -202,9 +231,7 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             std::io::ErrorKind::BrokenPipe => Self::new(Kind::BrokenPipe, "the output was closed"),
-            std::io::ErrorKind::StorageFull => {
-                Self::new(Kind::Failed, "the disk is full").hint("free some space and run the command again")
-            }
+            std::io::ErrorKind::StorageFull => Self::disk_full(),
             _ => Self::new(Kind::Failed, error.to_string()),
         }
     }
@@ -234,6 +261,16 @@ mod tests {
             let failure = Failure::from_kube(&status(code, "m"), "flinkdeployment/a");
             assert_eq!(failure.kind().exit(), exit, "{code}");
         }
+    }
+
+    #[test]
+    fn a_full_store_is_a_full_disk_and_not_an_api_that_cannot_be_reached() {
+        let error =
+            status(500, "Internal error occurred: the change could not be stored: database or disk is full");
+        let failure = Failure::from_kube(&error, "flinkdeployment/a");
+        assert_eq!(failure.kind(), Kind::Failed);
+        assert!(failure.to_string().starts_with("error: flinkdeployment/a: the disk is full"), "{failure}");
+        assert!(failure.to_string().contains("hint: free some space"), "{failure}");
     }
 
     #[test]

@@ -15,6 +15,10 @@ use crate::failure::{Failure, Kind};
 use crate::kinds::FlinkKind;
 use crate::manifest::Document;
 
+/// The largest object that can be applied, in bytes of JSON: what annotations may hold, and room for a few more.
+const OBJECT_BYTES_MAX: usize = 256_000;
+const DNS_HINT: &str = "take lower-case letters, digits and `-`, such as `my-name`";
+
 /// One thing that is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
@@ -50,6 +54,7 @@ impl std::fmt::Display for Problem {
 pub fn problems(documents: &[Document], namespace: &str, defaults: &Defaults) -> Vec<Problem> {
     let mut found = duplicates(documents, namespace);
     for document in documents {
+        found.extend(too_large(document));
         let api_version = document.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
         let kind = document.kind().unwrap_or_default();
         let known = FlinkKind::ALL.iter().copied().find(|known| known.resource().kind == kind);
@@ -89,6 +94,62 @@ fn problem(document: &Document, field: &str, message: String, hint: Option<Strin
     Problem { place, object: document.object_name(), field: field.to_owned(), message, hint }
 }
 
+/// What was applied last is kept in an annotation, as `kubectl apply` does, and annotations have a bound.
+fn too_large(document: &Document) -> Option<Problem> {
+    let bytes = document.value.to_string().len();
+    if bytes <= OBJECT_BYTES_MAX {
+        return None;
+    }
+    let (field, field_bytes) = largest(&document.value);
+    let message = format!(
+        "the object has {bytes} bytes as JSON, {field_bytes} of them here; at most {OBJECT_BYTES_MAX} can be applied"
+    );
+    let hint = "move the data into a file or a ConfigMap that the job reads".to_owned();
+    Some(problem(document, &field, message, Some(hint)))
+}
+
+/// The smallest part that holds more than half of the object, or the object.
+fn largest(object: &Value) -> (String, usize) {
+    let (mut path, mut part) = (String::new(), object);
+    let whole = object.to_string().len();
+    let half = |(_, value): &(String, &'_ Value)| value.to_string().len() * 2 > whole;
+    loop {
+        let mut below: Box<dyn Iterator<Item = (String, &Value)>> = match part {
+            Value::Object(fields) => Box::new(fields.iter().map(|(name, value)| (format!(".{name}"), value))),
+            Value::Array(items) => {
+                Box::new(items.iter().enumerate().map(|(index, value)| (format!("[{index}]"), value)))
+            }
+            _ => break,
+        };
+        let Some((step, value)) = below.find(half) else { break };
+        path.push_str(&step);
+        part = value;
+    }
+    (path.trim_start_matches('.').to_owned(), part.to_string().len())
+}
+
+/// Names of a FlinkDeployment have rules of their own; those of Kubernetes hold for all others.
+fn names(document: &Document, kind: FlinkKind) -> Vec<Problem> {
+    let name = document.name().unwrap_or_default();
+    let mut found = Vec::new();
+    if kind != FlinkKind::Deployment && !(name.len() <= 253 && name.split('.').all(is_dns_label)) {
+        let message = format!("`{name}` is not a DNS name");
+        found.push(problem(document, "metadata.name", message, Some(DNS_HINT.to_owned())));
+    }
+    if let Some(namespace) = document.namespace().filter(|namespace| !is_dns_label(namespace)) {
+        let message = format!("`{namespace}` is not a DNS label");
+        found.push(problem(document, "metadata.namespace", message, Some(DNS_HINT.to_owned())));
+    }
+    found
+}
+
+fn is_dns_label(text: &str) -> bool {
+    (1..=63).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
 fn duplicates(documents: &[Document], namespace: &str) -> Vec<Problem> {
     let mut seen = BTreeSet::new();
     let repeated = documents.iter().filter(|document| {
@@ -111,7 +172,8 @@ fn unknown_kind(document: &Document, kind: &str) -> Problem {
 
 fn of_flink(document: &Document, kind: FlinkKind, namespace: &str, defaults: &Defaults) -> Vec<Problem> {
     let unknown = unknown_fields::unknown_fields(&document.value);
-    let mut found: Vec<Problem> = unknown.iter().map(|unknown| of_unknown_field(document, unknown)).collect();
+    let mut found = names(document, kind);
+    found.extend(unknown.iter().map(|unknown| of_unknown_field(document, unknown)));
     let read = match kind {
         FlinkKind::Deployment => kinds::read::<FlinkDeployment>(&document.value)
             .map(|deployment| found.extend(of_deployment(document, &deployment, namespace, defaults))),
@@ -120,9 +182,22 @@ fn of_flink(document: &Document, kind: FlinkKind, namespace: &str, defaults: &De
         FlinkKind::BlueGreen => kinds::read::<FlinkBlueGreenDeployment>(&document.value).map(drop),
     };
     if let Err(error) = read {
-        found.push(problem(document, &error.path, error.message, None));
+        let hint = quotes(&error.message);
+        found.push(problem(document, &error.path, error.message, hint));
     }
     found
+}
+
+/// YAML takes `5` and `on` for other things than texts, and `"5"` for no number.
+fn quotes(message: &str) -> Option<String> {
+    let (found, expected) = message.strip_prefix("invalid type: ")?.split_once(", expected ")?;
+    let hint = match (found.split_whitespace().next()?, expected) {
+        ("integer" | "floating" | "boolean", "a string" | "a word") => "put it into quotes",
+        ("string", "a whole number" | "a number" | "a boolean") => "write it plainly, without quotes",
+        ("string", "a list") => "write a list, such as `[\"a\", \"b\"]`",
+        _ => return None,
+    };
+    Some(hint.to_owned())
 }
 
 /// The text is the path, and perhaps a suggestion in parentheses.
@@ -215,6 +290,53 @@ spec:
         ] {
             let found = judged(&GOOD.replace(from, to)).join("\n");
             assert!(found.contains(place), "{place}: {found}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_is_told_with_its_largest_field() {
+        let large = GOOD.replace(
+            "  job:",
+            &format!("  flinkConfiguration:\n    a.b: \"{}\"\n  job:", "x".repeat(1 << 20)),
+        );
+        let found = judged(&large).join("\n");
+        assert!(found.starts_with("job.yaml:14: spec.flinkConfiguration.a.b: the object has 1"), "{found}");
+        assert!(found.contains("(move the data into a file"), "{found}");
+    }
+
+    #[test]
+    fn names_of_every_kind_are_judged() {
+        let snapshot = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkStateSnapshot\nmetadata:\n  name: Bad_Snap\n  namespace: a.b\n";
+        let found = judged(snapshot).join("\n");
+        assert!(found.contains("job.yaml:4: metadata.name: `Bad_Snap`"), "{found}");
+        assert!(found.contains("job.yaml:5: metadata.namespace: `a.b`"), "{found}");
+        assert_eq!(judged(&GOOD.replace("name: a", "name: a\n  namespace: team-1")), [""; 0]);
+    }
+
+    #[test]
+    fn types_are_told_in_words_of_yaml_with_the_fix() {
+        for (from, to, says) in [
+            (
+                "parallelism: 2",
+                "parallelism: \"2\"",
+                "expected a whole number (write it plainly, without quotes)",
+            ),
+            ("parallelism: 2", "parallelism: [2]", "expected a whole number"),
+            (
+                "parallelism: 2",
+                "args: [5]\n    parallelism: 2",
+                "args[0]: invalid type: integer `5`, expected a string (put it",
+            ),
+            ("parallelism: 2", "args: a\n    parallelism: 2", "expected a list (write a list"),
+            (
+                "parallelism: 2",
+                "state: on\n    parallelism: 2",
+                "boolean `true`, expected a word (put it into quotes)",
+            ),
+            ("  name: a\nspec:", "  name: a\nspec: x\nspek:", "expected a map"),
+        ] {
+            let found = judged(&GOOD.replace(from, to)).join("\n");
+            assert!(found.contains(says), "{says}: {found}");
         }
     }
 

@@ -122,7 +122,12 @@ fn push_object(file: &Path, located: Located, objects: &mut Vec<Document>) -> Re
     let document = Document { file: file.to_owned(), line: located.line, value, located };
     for field in ["apiVersion", "kind", "metadata.name"] {
         let found = field.split('.').try_fold(&document.value, |value, key| value.get(key));
-        if found.and_then(Value::as_str).is_none_or(str::is_empty) {
+        let found = found.filter(|value| !value.is_null() && value.as_str() != Some(""));
+        if found.is_some_and(|value| !value.is_string()) {
+            let failure = Failure::new(Kind::Invalid, format!("`{field}` is not a text"));
+            return Err(failure.on(document.place_of(field)).hint("put it into quotes"));
+        }
+        if found.is_none() {
             let message = format!("`{field}` is missing: this is not a Kubernetes object");
             return Err(Failure::new(Kind::Invalid, message).on(document.place_of(field)).hint(format!(
                 "begin with `apiVersion: {}` and `kind: FlinkDeployment`",
@@ -139,12 +144,15 @@ fn not_yaml(file: &Path, error: &serde_saphyr::Error) -> Failure {
         Some(location) => format!("{}:{}:{}", file.display(), location.line(), location.column()),
         None => file.display().to_string(),
     };
-    let message = format!("not valid YAML: {}", first_line(&error.to_string()));
+    let said = error.to_string();
+    let said = first_line(&said);
+    // The place is named already.
+    let message = format!("not valid YAML: {}", said.split_once(" at line ").map_or(said, |(what, _)| what));
     let failure = Failure::new(Kind::Invalid, message).on(place);
     if failure.message().to_lowercase().contains("tab") {
         return failure.hint("indent with spaces; YAML takes no tabs");
     }
-    failure
+    failure.hint("look at the indentation, the quotes and the brackets there and in the line before")
 }
 
 fn first_line(text: &str) -> &str {
@@ -392,11 +400,16 @@ items:
             ("kind: x\nkind: y\n", "job.yaml:2"),
             ("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  labels: {}\n", "job.yaml:3"),
             ("just text", "job.yaml:1"),
+            (
+                "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: 12\n",
+                "job.yaml:4: `metadata.name` is not a text",
+            ),
         ];
         for (text, place) in expected {
             let failure = read(text).expect_err(text);
             assert!(failure.to_string().contains(place), "{text:?}: {failure}");
             assert_eq!(failure.kind(), Kind::Invalid);
+            assert!(failure.to_string().contains("\nhint: "), "{failure}");
         }
     }
 

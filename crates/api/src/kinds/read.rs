@@ -20,6 +20,20 @@ pub struct ReadError {
 pub fn read<T: DeserializeOwned>(object: &Value) -> Result<T, ReadError> {
     serde_path_to_error::deserialize(object).map_err(|error| {
         let path = error.path().to_string();
-        ReadError { path, message: error.into_inner().to_string() }
+        ReadError { path, message: in_words(&error.into_inner().to_string()) }
     })
+}
+
+/// The reader's own message, with what was expected in words of YAML instead of Rust.
+fn in_words(message: &str) -> String {
+    let Some((found, expected)) = message.rsplit_once("expected ") else { return message.to_owned() };
+    let word = match expected {
+        "i32" | "i64" | "u16" | "u32" | "u64" => "a whole number",
+        "f64" => "a number",
+        "string or map" => "a word",
+        "a sequence" => "a list",
+        _ if expected.starts_with("struct ") => "a map",
+        _ => expected,
+    };
+    format!("{found}expected {word}")
 }

@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use drey_api::defaults::Defaults;
+use drey_api::options;
+use kube::api::PostParams;
 use serde_json::{Value, json};
 
 use crate::apply::{self, Applied};
@@ -16,7 +18,8 @@ use crate::output::line;
 /// Create or change the objects of files
 ///
 /// All files are checked first, as `drey validate` does: when one object has a problem, nothing is
-/// applied. In laptop mode a relative `jarURI` is meant from the directory of its file.
+/// applied. In laptop mode a relative `jarURI` or `initialSavepointPath`, and relative directories of
+/// checkpoints, savepoints and high availability, are meant from the directory of their file.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Files or directories of YAML or JSON; `-` is standard input
@@ -33,15 +36,11 @@ pub struct Args {
 /// The problems of the files, or the first refusal of the API server.
 pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
     let documents = read(&args.files, &connection.namespace, connection.state_directory.as_deref())?;
-    for (document, applied) in apply_all(&documents, connection, args.dry_run).await? {
-        let suffix = if args.dry_run { " (dry run)" } else { "" };
-        line(&format!("{} {}{suffix}", document.object_name(), applied.word()))?;
-    }
-    Ok(())
+    apply_all(&documents, connection, args.dry_run).await
 }
 
 /// Reads and judges files; nothing of them is applied when one has a problem. With a state directory they
-/// are judged as laptop mode does, and paths of jars become absolute.
+/// are judged as laptop mode does, and relative paths become absolute.
 ///
 /// # Errors
 /// Every problem of all files.
@@ -58,28 +57,46 @@ pub fn read(
     judge::refuse_problems(&documents, namespace, &defaults)?;
     if state_directory.is_some() {
         documents.iter_mut().try_for_each(resolve_jar)?;
+        documents.iter_mut().for_each(resolve_state);
     }
     Ok(documents)
 }
 
-/// Applies documents in their order.
+/// Applies documents in their order, and prints what became of each. Of several, none is applied when the API
+/// server refuses one.
 ///
 /// # Errors
-/// The first refusal; the objects before it are applied.
-pub async fn apply_all<'a>(
-    documents: &'a [Document],
+/// The first refusal. What was printed before is applied: only a change meanwhile, or a file that makes the
+/// namespaces and kinds of its own objects, can bring that about.
+pub async fn apply_all(
+    documents: &[Document],
     connection: &Connection,
     dry_run: bool,
-) -> Result<Vec<(&'a Document, Applied)>, Failure> {
-    let mut done = Vec::new();
-    for document in documents {
-        must_agree_on_namespace(document, connection)?;
-        if connection.state_directory.is_some() {
-            create_namespace(document, connection).await?;
+) -> Result<(), Failure> {
+    documents.iter().try_for_each(|document| must_agree_on_namespace(document, connection))?;
+    let makes_places =
+        |document: &Document| matches!(document.kind(), Some("Namespace" | "CustomResourceDefinition"));
+    if !dry_run && documents.len() > 1 && !documents.iter().any(makes_places) {
+        for document in documents {
+            let checked = apply_one(document, connection, true).await;
+            checked.map_err(|failure| failure.detail("nothing was applied"))?;
         }
-        done.push((document, apply::apply(connection, document, dry_run).await?));
     }
-    Ok(done)
+    let suffix = if dry_run { " (dry run)" } else { "" };
+    for document in documents {
+        let applied = apply_one(document, connection, dry_run).await?;
+        line(&format!("{} {}{suffix}", document.object_name(), applied.word()))?;
+    }
+    Ok(())
+}
+
+async fn apply_one(document: &Document, connection: &Connection, dry_run: bool) -> Result<Applied, Failure> {
+    let is_laptop = connection.state_directory.is_some();
+    if is_laptop && !has_namespace(document, connection, dry_run).await? {
+        // A dry run has made no namespace in which the object could be tried.
+        return Ok(Applied::Created);
+    }
+    apply::apply(connection, document, dry_run).await
 }
 
 fn must_agree_on_namespace(document: &Document, connection: &Connection) -> Result<(), Failure> {
@@ -95,20 +112,20 @@ fn must_agree_on_namespace(document: &Document, connection: &Connection) -> Resu
     }
 }
 
-/// On a laptop nobody else makes namespaces, so one that a file names comes to be.
-async fn create_namespace(document: &Document, connection: &Connection) -> Result<(), Failure> {
-    let Some(namespace) = document.namespace() else { return Ok(()) };
+/// On a laptop nobody else makes namespaces, so one that a file names comes to be, but not in a dry run.
+async fn has_namespace(document: &Document, connection: &Connection, dry_run: bool) -> Result<bool, Failure> {
+    let Some(namespace) = document.namespace() else { return Ok(true) };
     let api: kube::Api<k8s_openapi::api::core::v1::Namespace> = kube::Api::all(connection.client.clone());
     let object = format!("namespace/{namespace}");
     let failed = |error: kube::Error| Failure::from_kube(&error, &object);
     if api.get_opt(namespace).await.map_err(failed)?.is_some() {
-        return Ok(());
+        return Ok(true);
     }
     let wanted = serde_json::from_value(json!({"metadata": {"name": namespace}}))
         .map_err(|error| Failure::new(Kind::Internal, error.to_string()).on(&object))?;
-    match api.create(&kube::api::PostParams::default(), &wanted).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+    match api.create(&PostParams { dry_run, ..PostParams::default() }, &wanted).await {
+        Ok(_) => Ok(!dry_run),
+        Err(kube::Error::Api(status)) if status.code == 409 => Ok(true),
         Err(error) => Err(failed(error)),
     }
 }
@@ -133,19 +150,57 @@ fn resolve_jar(document: &mut Document) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The file that a `jarURI` names on this machine; nothing when it names another place.
-fn local_path(jar: &str, directory: &Path) -> Option<PathBuf> {
-    let path = match jar.split_once(':') {
+/// Makes relative paths of state absolute: for each process of Flink they would begin somewhere else.
+fn resolve_state(document: &mut Document) {
+    let directory = document.directory();
+    if let Some(path) = document.value.pointer_mut("/spec/job/initialSavepointPath") {
+        make_absolute(path, &directory);
+    }
+    if let Some(configuration) = document.value.pointer_mut("/spec/flinkConfiguration") {
+        resolve_directories("", configuration, &directory);
+    }
+}
+
+/// The configuration may be nested: the key of a value is made of all names above it.
+fn resolve_directories(key: &str, value: &mut Value, directory: &Path) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let key = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
+                resolve_directories(&key, value, directory);
+            }
+        }
+        Value::String(_) if options::directory_keys().any(|known| known == key) => {
+            make_absolute(value, directory);
+        }
+        _ => {}
+    }
+}
+
+fn make_absolute(field: &mut Value, directory: &Path) {
+    let text = field.as_str().map(str::trim).unwrap_or_default();
+    let is_relative = path_of(text).is_some_and(|path| !path.is_empty() && !path.starts_with('/'));
+    if is_relative && let Some(path) = local_path(text, directory) {
+        *field = json!(format!("file://{}", path.display()));
+    }
+}
+
+/// The file or directory that a URI or path names on this machine; nothing when it names another place.
+fn local_path(uri: &str, directory: &Path) -> Option<PathBuf> {
+    let joined: PathBuf = directory.join(path_of(uri)?).components().collect();
+    Some(std::fs::canonicalize(&joined).unwrap_or(joined))
+}
+
+fn path_of(uri: &str) -> Option<&str> {
+    match uri.split_once(':') {
         Some(("file" | "local", rest)) => match rest.strip_prefix("//") {
             // `file://./x` has an empty authority in what people mean, if not in the standard.
-            Some(rest) => rest,
-            None => rest,
+            Some(rest) => Some(rest),
+            None => Some(rest),
         },
-        Some((scheme, _)) if !scheme.contains('/') && scheme.len() > 1 => return None,
-        Some(_) | None => jar,
-    };
-    let joined = directory.join(path);
-    Some(std::fs::canonicalize(&joined).unwrap_or(joined))
+        Some((scheme, _)) if !scheme.contains('/') && scheme.len() > 1 => None,
+        Some(_) | None => Some(uri),
+    }
 }
 
 #[cfg(test)]
@@ -156,7 +211,7 @@ mod tests {
     fn paths_are_meant_from_the_directory_of_the_file() {
         let directory = Path::new("/jobs");
         let expected = [
-            ("./a.jar", Some("/jobs/./a.jar")),
+            ("./a.jar", Some("/jobs/a.jar")),
             ("a.jar", Some("/jobs/a.jar")),
             ("file:a.jar", Some("/jobs/a.jar")),
             ("file:///x/a.jar", Some("/x/a.jar")),
@@ -168,6 +223,27 @@ mod tests {
         for (jar, path) in expected {
             assert_eq!(local_path(jar, directory), path.map(PathBuf::from), "{jar}");
         }
+    }
+
+    #[test]
+    fn relative_paths_of_state_become_absolute_and_no_others_change() {
+        let text = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata: {name: a}\nspec:\n  \
+                    flinkConfiguration:\n    state.checkpoints.dir: ./cp\n    state: {savepoints: {dir: 'file:sp'}}\n    \
+                    high-availability.storageDir: s3://bucket/ha\n    execution.checkpointing.dir: /x/../y\n    \
+                    web.upload.dir: up\n  job:\n    initialSavepointPath: old/savepoint-1\n";
+        let mut document = manifest::parse(Path::new("/jobs/job.yaml"), text).expect("valid").remove(0);
+        resolve_state(&mut document);
+        let expected = json!({
+            "flinkConfiguration": {
+                "state.checkpoints.dir": "file:///jobs/cp",
+                "state": {"savepoints": {"dir": "file:///jobs/sp"}},
+                "high-availability.storageDir": "s3://bucket/ha",
+                "execution.checkpointing.dir": "/x/../y",
+                "web.upload.dir": "up",
+            },
+            "job": {"initialSavepointPath": "file:///jobs/old/savepoint-1"},
+        });
+        assert_eq!(document.value["spec"], expected);
     }
 
     #[test]

@@ -51,9 +51,7 @@ pub(crate) async fn start(
     line(&format!("API         {} (token in the kubeconfig)", connection.server))?;
     line(&format!("kubeconfig  {}", files.kubeconfig().display()))?;
     line(&format!("log         {}", files.log().display()))?;
-    for (document, applied) in apply::apply_all(documents, &connection, false).await? {
-        line(&format!("{} {}", document.object_name(), applied.word()))?;
-    }
+    apply::apply_all(documents, &connection, false).await?;
     line("next: `drey get -w`; `drey down` stops everything with savepoints")
 }
 
@@ -81,7 +79,8 @@ fn wait_until_ready(child: &mut Child) -> Result<(), Failure> {
     let said: Vec<String> =
         stderr.map(|stderr| stderr.lines().map_while(Result::ok).collect()).unwrap_or_default();
     let status = child.wait()?;
-    let failure = Failure::new(Kind::Failed, format!("drey did not start: {status}"));
+    let kind = status.code().map_or(Kind::Failed, Kind::of_code);
+    let failure = Failure::new(kind, format!("drey did not start: {status}"));
     Err(said.into_iter().fold(failure, Failure::detail))
 }
 

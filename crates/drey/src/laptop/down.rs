@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::files::Files;
 use super::resume;
-use super::stack::{Stack, http_client};
+use super::stack::{Stack, http_client, unusable};
 
 /// How often the end of a process is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -60,14 +60,23 @@ pub(crate) async fn run(args: &Args) -> Result<(), Failure> {
     let files = Files::of(&std::fs::canonicalize(files.root())?);
     match state_dir::holder(files.root()) {
         Some(pid) => from_outside(args, &files, pid).await?,
-        None if has_processes(files.root())? => by_ourselves(args).await?,
-        None => say("drey is not running here"),
+        None => unattended(args, &files).await?,
     }
     if args.purge {
         remove(&files)?;
         return line("removed: deployments, processes and `.drey/`");
     }
     line("stopped; `drey up` goes on from here, `drey down --purge` forgets everything")
+}
+
+/// A newer drey may have left processes here that we would not find.
+async fn unattended(args: &Args, files: &Files) -> Result<(), Failure> {
+    state_dir::refuse_unknown_layout(files.root()).map_err(|error| unusable(files, &error))?;
+    if has_processes(files.root())? {
+        return by_ourselves(args).await;
+    }
+    say("drey is not running here");
+    Ok(())
 }
 
 async fn from_outside(args: &Args, files: &Files, pid: u32) -> Result<(), Failure> {

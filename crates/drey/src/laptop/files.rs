@@ -124,9 +124,7 @@ fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
 fn failed(path: &Path, error: &io::Error) -> Failure {
     let object = path.display().to_string();
     match error.kind() {
-        io::ErrorKind::StorageFull => {
-            Failure::new(Kind::Failed, "the disk is full").on(object).hint("free some space and start again")
-        }
+        io::ErrorKind::StorageFull => Failure::disk_full().on(object),
         _ => Failure::new(Kind::Failed, error.to_string()).on(object),
     }
 }

@@ -18,6 +18,8 @@ pub(crate) fn write_to(files: &Files) -> Result<(), Failure> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(false)
+        // A full disk is told where it stops something, not once for each line of the log.
+        .log_internal_errors(false)
         .with_writer(std::sync::Mutex::new(log))
         .try_init()
         .map_err(|error| Failure::new(Kind::Internal, format!("the log cannot be opened: {error}")))

@@ -158,7 +158,8 @@ fn start_engine(
     task
 }
 
-fn unusable(files: &Files, error: &StateDirectoryError) -> Failure {
+/// Says why a state directory cannot be used.
+pub(crate) fn unusable(files: &Files, error: &StateDirectoryError) -> Failure {
     let kind = match error {
         StateDirectoryError::InUse { .. } => Kind::Conflict,
         StateDirectoryError::Newer { .. }

@@ -108,10 +108,7 @@ async fn apply_documents(
     namespace: Option<&str>,
 ) -> Result<(), Failure> {
     let connection = stack.connection(namespace);
-    for (document, applied) in apply::apply_all(documents, &connection, false).await? {
-        line(&format!("{} {}", document.object_name(), applied.word()))?;
-    }
-    Ok(())
+    apply::apply_all(documents, &connection, false).await
 }
 
 /// Stops everything. Who interrupts again is told what is waited for; who does it a third time is obeyed.

@@ -49,6 +49,9 @@ fn a_directory_of_a_newer_drey_is_refused() {
     assert_eq!(place.terminate(), 0);
     place.write(".drey/version", "99\n");
     place.fails(&["up"], 5, &["99", "newer"]);
+    place.fails(&["up", "--detach"], 5, &["99", "newer"]);
+    place.fails(&["down", "--purge"], 5, &["99", "newer"]);
+    assert!(place.work().join(".drey/store.sqlite").exists(), "what is not understood was removed");
 }
 
 #[test]
@@ -57,6 +60,7 @@ fn a_port_that_is_taken_is_named() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
     let port = listener.local_addr().expect("an address").port().to_string();
     place.fails(&["up", "--port", &port], 5, &[&port, "--port"]);
+    place.fails(&["up", "--detach", "--port", &port], 5, &[&port, "--port"]);
 }
 
 #[test]
@@ -66,6 +70,25 @@ fn a_directory_that_is_not_running_does_not_lead_to_another_cluster() {
     assert_eq!(place.terminate(), 0);
     place.fails(&["delete", "a"], 6, &["drey is not running in this directory", "drey up"]);
     place.fails(&["down", "--dir", "elsewhere"], 3, &["there is no `.drey` here"]);
+}
+
+#[test]
+fn of_several_objects_none_is_applied_when_the_server_refuses_one() {
+    let mut place = Place::new();
+    place.up(&[]);
+    let refused = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Not_A_Name}\n";
+    let in_new_namespace = suspended(&place, "a").replace("  name: a\n", "  name: a\n  namespace: fresh\n");
+    for other in [refused, "apiVersion: v1\nkind: ConfigMapp\nmetadata: {name: b}\n"] {
+        place.write("both.yaml", &format!("{in_new_namespace}---\n{other}"));
+        place.fails(&["apply", "-f", "both.yaml"], 5, &["nothing was applied"]);
+        assert_eq!(place.ok(&["get", "-A", "-o", "name"]).trim(), "");
+        place.fails(&["get", "a", "-n", "fresh"], 3, &["not found"]);
+    }
+    place.write("both.yaml", &format!("{in_new_namespace}---\n{}", suspended(&place, "b")));
+    assert!(!place.ok(&["apply", "-f", "both.yaml", "--dry-run"]).is_empty());
+    assert_eq!(place.ok(&["get", "-A", "-o", "name"]).trim(), "");
+    let told = place.ok(&["apply", "-f", "both.yaml"]);
+    assert_eq!(told, "flinkdeployment/a created\nflinkdeployment/b created\n");
 }
 
 #[test]
@@ -85,8 +108,8 @@ fn names_and_sizes_beyond_the_bounds_are_refused_and_the_others_untouched() {
     let large = suspended(&place, "large")
         .replace("  jobManager:", &format!("  flinkConfiguration:\n    key: \"{value}\"\n  jobManager:"));
     place.write("large.yaml", &large);
-    let ended = place.run(&["apply", "-f", "large.yaml"]);
-    assert!(ended.code == 0 || (ended.code == 5 && !ended.stderr.trim().is_empty()), "{}", ended.stderr);
+    let says = ["large.yaml:10: spec.flinkConfiguration.key: the object has", "a file or a ConfigMap"];
+    place.fails(&["apply", "-f", "large.yaml", "good.yaml"], 5, &says);
     let names = place.ok(&["get", "-o", "name"]);
     assert!(names.contains("/good") && names.contains("/many"), "{names}");
     place.ok(&["wait", "good", "--for", "suspended", "--timeout", "30s"]);
