@@ -1,5 +1,6 @@
-//! `bench-engine [RESOURCES [HANGING_PERCENT [REST_SECONDS]]]`: measures the engine and prints the report. The
-//! example `fake-jobmanagers` has to be built beside it.
+//! `bench-engine [RESOURCES [HANGING_PERCENT [REST_SECONDS [within|apart]]]]`: measures the engine, with the API server
+//! within this process or apart from it, and prints the report. The example `fake-jobmanagers` has to be built beside
+//! it.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -16,6 +17,11 @@ fn main() -> ExitCode {
         let options = Options {
             resources: usize::try_from(number(1, 3_000)?).map_err(|error| error.to_string())?,
             hanging_percent: number(2, 0)?,
+            api_apart: match std::env::args().nth(4).as_deref() {
+                None | Some("within") => false,
+                Some("apart") => true,
+                Some(other) => return Err(format!("`{other}` is neither `within` nor `apart`")),
+            },
             fake_jobmanagers: own.with_file_name("fake-jobmanagers"),
             rest: Duration::from_secs(number(3, 60)?),
             edits: 300,

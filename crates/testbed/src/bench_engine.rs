@@ -1,6 +1,7 @@
-//! Measures one engine with the embedded API server in this process, against fake JobManagers in another one: memory
-//! and processor time at rest, what is written at rest, the time from an edit to the action that it causes, and what
-//! a restart costs. Refuses to judge: goals are compared by whoever asks.
+//! Measures one engine against fake JobManagers in another process: memory and processor time at rest, what is written
+//! at rest, the time from an edit to the action that it causes, and what a restart costs. The embedded API server is
+//! either in this process, as on a laptop, or in the other one, as in a cluster: then what is measured is the engine
+//! alone. Refuses to judge: goals are compared by whoever asks.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -41,6 +42,8 @@ pub struct Options {
     pub resources: usize,
     /// How many of a hundred JobManagers hang once all jobs run, 0 to 99.
     pub hanging_percent: u64,
+    /// The API server is in the other process too.
+    pub api_apart: bool,
     /// The program `fake-jobmanagers` of this crate's examples.
     pub fake_jobmanagers: PathBuf,
     /// How long the engine is watched at rest.
@@ -56,6 +59,8 @@ pub struct Report {
     pub resources: usize,
     /// How many of a hundred JobManagers hang.
     pub hanging_percent: u64,
+    /// The API server was in another process.
+    pub api_apart: bool,
     /// From the first resource to all of them stable.
     pub deployed_in: Duration,
     /// Resident memory of this process at rest, bytes.
@@ -81,6 +86,8 @@ impl fmt::Display for Report {
         let ms = |duration: Duration| duration.as_secs_f64() * 1_000.0;
         writeln!(f, "FlinkDeployments             {}", self.resources)?;
         writeln!(f, "hanging JobManagers          {} %", self.hanging_percent)?;
+        let place = if self.api_apart { "in another process, over HTTP" } else { "in this process" };
+        writeln!(f, "API server                   {place}")?;
         writeln!(f, "all stable after             {:.1} s", self.deployed_in.as_secs_f64())?;
         writeln!(f, "resident memory at rest      {:.1} MB", self.resident_bytes as f64 / 1e6)?;
         writeln!(f, "processor time at rest       {:.2} s/min", self.processor_seconds_per_minute)?;
@@ -126,8 +133,7 @@ pub enum BenchError {
 pub async fn run(options: &Options) -> Result<Report, BenchError> {
     drop(rustls::crypto::ring::default_provider().install_default());
     let fake = FakeProcess::start(&options.fake_jobmanagers)?;
-    let api = ApiServer::in_memory().map_err(|error| BenchError::Setup(error.to_string()))?;
-    let client = api.client(NAMESPACE);
+    let client = if options.api_apart { client_of(&fake.api)? } else { own_api_server()? };
     install_crds(&client).await?;
     let launcher = BenchLauncher::new(&fake.base);
     let bench = Bench { options, client, launcher, http: http_client()?, fake };
@@ -163,6 +169,7 @@ pub async fn run(options: &Options) -> Result<Report, BenchError> {
     Ok(Report {
         resources: options.resources,
         hanging_percent: options.hanging_percent,
+        api_apart: options.api_apart,
         deployed_in,
         resident_bytes,
         processor_seconds_per_minute: processor,
@@ -357,6 +364,17 @@ fn http_client() -> Result<reqwest::Client, BenchError> {
     reqwest::Client::builder().pool_max_idle_per_host(8).build().map_err(setup)
 }
 
+fn own_api_server() -> Result<Client, BenchError> {
+    // The client keeps its server.
+    Ok(ApiServer::in_memory().map_err(setup)?.client(NAMESPACE))
+}
+
+fn client_of(address: &str) -> Result<Client, BenchError> {
+    let mut config = kube::Config::new(address.parse().map_err(setup)?);
+    NAMESPACE.clone_into(&mut config.default_namespace);
+    Client::try_from(config).map_err(setup)
+}
+
 async fn install_crds(client: &Client) -> Result<(), BenchError> {
     let api = Api::all(client.clone());
     for crd in drey_api::crd::all() {
@@ -411,7 +429,10 @@ fn deployment(name: &str) -> FlinkDeployment {
 /// The other process. It ends when its standard input is closed, and so with this one.
 struct FakeProcess {
     child: Child,
+    /// Address of the JobManagers.
     base: String,
+    /// Address of the API server.
+    api: String,
 }
 
 impl FakeProcess {
@@ -419,16 +440,19 @@ impl FakeProcess {
         let failed = |source| BenchError::NoFake { program: program.to_owned(), source };
         let mut child =
             Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().map_err(failed)?;
-        let mut base = String::new();
-        let output = child.stdout.take().ok_or_else(|| failed(io::Error::other("it has no output")))?;
-        let read = BufReader::new(output).read_line(&mut base);
+        let output = child.stdout.take();
         // From here on the process is ended whatever happens.
-        let fake = FakeProcess { child, base: base.trim().to_owned() };
-        match read {
-            Ok(_) if fake.base.starts_with("http://") => Ok(fake),
-            Ok(_) => Err(failed(io::Error::other("it printed no address"))),
-            Err(error) => Err(failed(error)),
+        let mut fake = FakeProcess { child, base: String::new(), api: String::new() };
+        let output = output.ok_or_else(|| failed(io::Error::other("it has no output")))?;
+        let mut lines = BufReader::new(output).lines();
+        for address in [&mut fake.base, &mut fake.api] {
+            match lines.next() {
+                Some(Ok(line)) if line.starts_with("http://") => *address = line,
+                Some(Ok(_)) | None => return Err(failed(io::Error::other("it printed too few addresses"))),
+                Some(Err(error)) => return Err(failed(error)),
+            }
         }
+        Ok(fake)
     }
 }
 
