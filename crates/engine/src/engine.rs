@@ -86,6 +86,8 @@ pub struct Engine {
 pub(crate) struct Shared {
     pub(crate) actor: Actor,
     pub(crate) policy: Policy,
+    /// The same, and in no hurry at rest.
+    pub(crate) patient: Policy,
     pub(crate) defaults: Defaults,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Arc<Limits>,
@@ -106,6 +108,9 @@ impl Engine {
     #[must_use]
     pub fn new(config: EngineConfig) -> Engine {
         let EngineConfig { client, launcher, http, policy, defaults, namespaces, clock, limits } = config;
+        let heartbeat_ms = i64::try_from(limits.rest_heartbeat.as_millis()).unwrap_or(i64::MAX);
+        let patient =
+            Policy { rest_interval_ms: policy.rest_interval_ms.max(heartbeat_ms), ..policy.clone() };
         let limits = Arc::new(limits);
         let metrics = Metrics::default();
         let (recorder, poster) = events::queue(client.clone(), &limits, clock.clone(), &metrics);
@@ -117,6 +122,7 @@ impl Engine {
         let shared = Shared {
             actor: Actor { client, launcher, http, limits: limits.clone() },
             policy,
+            patient,
             defaults,
             clock,
             limits,

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 /// Bounds of one engine.
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -24,6 +26,10 @@ pub struct Limits {
     pub look_age_fast: Duration,
     /// How old a look at a cluster may be at rest. Launchers announce changes; this heals a lost announcement.
     pub look_age_slow: Duration,
+    /// How often at least a resource at rest is stepped although nothing about it has changed. Every change of what is
+    /// known is a step of its own, and so is every moment that a decision waits for; this only heals what should not
+    /// be. [`drey_core::Policy::rest_interval_ms`] counts when it is longer.
+    pub rest_heartbeat: Duration,
     /// How many objects one page of a list holds.
     pub list_page: u32,
     /// After how long the API server is asked to end a watch, which is then opened anew; whole seconds.
@@ -68,6 +74,9 @@ pub struct PollLimits {
     /// How many polls a second all JobManagers at rest may cost together; the interval at rest grows with their
     /// number up to `slow_max`.
     pub slow_per_second: u32,
+    /// JobManagers at rest whose turn comes within so long of each other are asked together: waking up costs more
+    /// than asking.
+    pub slow_grid: Duration,
     /// Longest interval for a JobManager that does not answer, when nothing is under way.
     pub suspect_interval_max: Duration,
 }
@@ -84,7 +93,8 @@ impl Default for Limits {
             retry_delay_max: Duration::from_secs(300),
             look_age_fast: Duration::from_secs(2),
             look_age_slow: Duration::from_secs(300),
-            list_page: 100,
+            rest_heartbeat: Duration::from_secs(600),
+            list_page: 50,
             watch_timeout: Duration::from_secs(55),
             watch_grace: Duration::from_secs(5),
             silent_watches_max: 2,
@@ -110,6 +120,7 @@ impl Default for PollLimits {
             slow_min: Duration::from_secs(10),
             slow_max: Duration::from_secs(60),
             slow_per_second: 50,
+            slow_grid: Duration::from_millis(500),
             suspect_interval_max: Duration::from_secs(30),
         }
     }
@@ -129,6 +140,16 @@ pub(crate) fn jittered(delay: Duration, seed: u64) -> Duration {
     delay / 1_000 * thousandths
 }
 
+/// The first moment at or after `at` that lies a whole number of `grid` after `origin`.
+pub(crate) fn on_grid(at: Instant, origin: Instant, grid: Duration) -> Instant {
+    let past = at.saturating_duration_since(origin).as_nanos();
+    let over = past.checked_rem(grid.as_nanos()).unwrap_or(0);
+    match u64::try_from(over) {
+        Ok(over) if over > 0 => at + (grid - Duration::from_nanos(over)),
+        Ok(_) | Err(_) => at,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,6 +166,16 @@ mod tests {
         for times in [20, 40, u32::MAX] {
             let delay = backed_off(first, max, times, 7);
             assert!(delay >= max / 5 * 4 && delay <= max, "{times}: {delay:?}");
+        }
+    }
+
+    #[test]
+    fn moments_on_a_grid_are_never_earlier_and_less_than_one_step_later() {
+        let (origin, grid) = (Instant::now(), Duration::from_millis(500));
+        for (at_ms, expected_ms) in [(0, 0), (1, 500), (499, 500), (500, 500), (501, 1_000)] {
+            let at = origin + Duration::from_millis(at_ms);
+            assert_eq!(on_grid(at, origin, grid), origin + Duration::from_millis(expected_ms), "{at_ms}");
+            assert_eq!(on_grid(at, origin, Duration::ZERO), at);
         }
     }
 

@@ -22,6 +22,7 @@ use crate::engine::Shared;
 use crate::index::{ClusterLook, Said};
 use crate::invariants;
 use crate::journal::{self, Read, Written};
+use crate::limits::jittered;
 use crate::object::{Key, Stored};
 use crate::observe::{self, Remembered};
 use crate::plan_poll;
@@ -91,7 +92,8 @@ pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
         Ok(stored) => stored,
         Err(after) => return after,
     };
-    carry_out(shared, key, stored, &observed, decision).await
+    let wake = wake(shared, &subjects, &observed, &decision);
+    carry_out(shared, stored, &observed, decision, wake).await
 }
 
 /// The object as it is, never older than what this engine wrote.
@@ -277,17 +279,38 @@ async fn write(shared: &Shared, subjects: &Subjects, decision: &Decision) -> Res
     }
 }
 
+/// When to step again if nothing happens. A decision at rest asks for the interval at rest when nothing is due within
+/// it; when the next thing is due, the same decision tells under a policy that is in no hurry. Resources at rest are
+/// thus stepped on changes, when something is due, and else only at a heartbeat.
+fn wake(shared: &Shared, subjects: &Subjects, observed: &Observed, decision: &Decision) -> Duration {
+    let duration = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
+    let asked = duration(decision.wake_after_ms);
+    let nothing_due = decision.wake_after_ms == shared.policy.rest_interval_ms;
+    if decision.pace == Pace::Fast || decision.action.is_some() || !nothing_due {
+        return asked;
+    }
+    let Subjects { stored, resource, journal } = subjects;
+    let later = decide(resource, observed, journal, &shared.patient, shared.clock.now());
+    if later.pace == Pace::Fast || later.action.is_some() {
+        return asked;
+    }
+    if later.wake_after_ms < shared.patient.rest_interval_ms {
+        return duration(later.wake_after_ms);
+    }
+    jittered(duration(later.wake_after_ms), stored.key.seed())
+}
+
 /// The journal is on record: begin the action, tell people, arrange what comes next.
 async fn carry_out(
     shared: &Arc<Shared>,
-    key: &Key,
     stored: Arc<Stored>,
     observed: &Observed,
     decision: Decision,
+    wake: Duration,
 ) -> After {
+    let key = &stored.key.clone();
     let target = stored.target();
     let generation = stored.generation;
-    let wake = Duration::from_millis(u64::try_from(decision.wake_after_ms).unwrap_or(0).max(1));
     let waiting = waiting(&decision.journal);
     shared.index.with(key, |slot| {
         slot.pace = decision.pace;

@@ -26,7 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::limits::{PollLimits, jittered};
+use crate::limits::{PollLimits, jittered, on_grid};
 use crate::metrics::Metrics;
 use crate::object::Key;
 use crate::queue::Queue;
@@ -95,6 +95,8 @@ pub(crate) struct Poller {
     http: reqwest::Client,
     limits: PollLimits,
     metrics: Metrics,
+    /// From when the grid of polls at rest counts.
+    origin: Instant,
 }
 
 /// One poll to be made.
@@ -124,6 +126,7 @@ impl Poller {
             http,
             limits,
             metrics,
+            origin: Instant::now(),
         }
     }
 
@@ -267,7 +270,7 @@ impl Poller {
         lane.misses = if rest.reachable { 0 } else { lane.misses.saturating_add(1) };
         lane.ever_reachable |= rest.reachable;
         lane.last = Some(rest.clone());
-        let (suspect, at) = (lane.suspect, Instant::now() + self.interval(lane, count, key.seed()));
+        let (suspect, at) = (lane.suspect, self.next(lane, count, key.seed()));
         drop(lanes);
         self.queue(suspect).add_at(key, at);
         sink.polled(key, &plan.cluster_uid, rest, news);
@@ -280,6 +283,14 @@ impl Poller {
             lane.suspect = true;
         }
         self.suspect.add_first(key);
+    }
+
+    fn next(&self, lane: &Lane, lanes: usize, seed: u64) -> Instant {
+        let at = Instant::now() + self.interval(lane, lanes, seed);
+        match lane.plan.pace {
+            Pace::Fast => at,
+            Pace::Slow => on_grid(at, self.origin, self.limits.slow_grid),
+        }
     }
 
     fn interval(&self, lane: &Lane, lanes: usize, seed: u64) -> Duration {

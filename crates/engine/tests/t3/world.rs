@@ -49,6 +49,7 @@ pub(crate) fn limits() -> Limits {
         retry_delay_max: ms(200),
         look_age_fast: ms(50),
         look_age_slow: ms(2_000),
+        rest_heartbeat: ms(200),
         list_page: 2,
         watch_timeout: ms(1_000),
         watch_grace: ms(100),
@@ -61,6 +62,7 @@ pub(crate) fn limits() -> Limits {
             fast_max: ms(50),
             slow_min: ms(100),
             slow_max: ms(200),
+            slow_grid: ms(10),
             suspect_interval_max: ms(300),
             ..PollLimits::default()
         },
