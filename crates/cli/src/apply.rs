@@ -68,6 +68,15 @@ pub async fn apply(connection: &Connection, document: &Document, dry_run: bool) 
     Err(Failure::new(Kind::Conflict, "somebody else changes it all the time").on(object).hint("run it again"))
 }
 
+/// Whether the object exists.
+///
+/// # Errors
+/// An unknown kind, or the answer of the API server.
+pub async fn exists(connection: &Connection, document: &Document) -> Result<bool, Failure> {
+    let found = api_for(connection, document).await?.get_opt(document.name().unwrap_or_default()).await;
+    found.map(|object| object.is_some()).map_err(|error| Failure::from_kube(&error, &document.object_name()))
+}
+
 async fn create(api: &Api<DynamicObject>, wanted: Value, dry_run: bool) -> Result<Applied, kube::Error> {
     let wanted: DynamicObject = serde_json::from_value(wanted).map_err(kube::Error::SerdeError)?;
     api.create(&PostParams { dry_run, ..PostParams::default() }, &wanted).await?;

@@ -75,7 +75,7 @@ pub(crate) fn check_snapshot(restore: &RecordedRestore, working_directory: &Path
     match metadata.try_exists() {
         Ok(false) => Err(format!(
             "spec.job.initialSavepointPath: the job is to start from `{uri}`, where no savepoint is (no file `{}`): \
-             put it back, or correct the path",
+             put it back, or name another one and raise spec.job.savepointRedeployNonce",
             metadata.display()
         )),
         // Flink may be able to read what we cannot.

@@ -92,6 +92,9 @@ pub async fn apply_all(
 
 async fn apply_one(document: &Document, connection: &Connection, dry_run: bool) -> Result<Applied, Failure> {
     let is_laptop = connection.state_directory.is_some();
+    if is_laptop {
+        refuse_missing_savepoint(document, connection).await?;
+    }
     if is_laptop && !has_namespace(document, connection, dry_run).await? {
         // A dry run has made no namespace in which the object could be tried.
         return Ok(Applied::Created);
@@ -148,6 +151,21 @@ fn resolve_jar(document: &mut Document) -> Result<(), Failure> {
         *field = absolute;
     }
     Ok(())
+}
+
+/// Refuses a first start from a savepoint that is not there. Later ones have state of their own, and the savepoint
+/// may be gone for good reasons.
+async fn refuse_missing_savepoint(document: &Document, connection: &Connection) -> Result<(), Failure> {
+    const FIELD: &str = "spec.job.initialSavepointPath";
+    let uri = document.value.pointer("/spec/job/initialSavepointPath").and_then(Value::as_str);
+    let Some(path) = uri.and_then(|uri| local_path(uri, &document.directory())) else { return Ok(()) };
+    if path.exists() || apply::exists(connection, document).await? {
+        return Ok(());
+    }
+    let message = format!("{FIELD}: there is no savepoint {}", path.display());
+    Err(Failure::new(Kind::NotFound, message)
+        .on(document.place_of(FIELD))
+        .hint("correct the path; a relative one is meant from the directory of its file"))
 }
 
 /// Makes relative paths of state absolute: for each process of Flink they would begin somewhere else.

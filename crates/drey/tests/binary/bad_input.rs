@@ -92,6 +92,23 @@ fn of_several_objects_none_is_applied_when_the_server_refuses_one() {
 }
 
 #[test]
+fn a_first_start_from_a_savepoint_that_is_not_there_is_refused() {
+    let mut place = Place::new();
+    place.up(&[]);
+    let text = format!("{}    initialSavepointPath: ./savepoint-1\n", suspended(&place, "a"));
+    place.write("job.yaml", &text);
+    let says =
+        ["job.yaml:19: spec.job.initialSavepointPath: there is no savepoint /", "hint: correct the path"];
+    place.fails(&["apply", "-f", "job.yaml"], 3, &says);
+    place.fails(&["get", "a"], 3, &["not found"]);
+    std::fs::create_dir(place.work().join("savepoint-1")).expect("created");
+    place.ok(&["apply", "-f", "job.yaml"]);
+    std::fs::remove_dir(place.work().join("savepoint-1")).expect("removed");
+    place.write("job.yaml", &text.replace("parallelism: 1", "parallelism: 2"));
+    place.ok(&["apply", "-f", "job.yaml"]);
+}
+
+#[test]
 fn names_and_sizes_beyond_the_bounds_are_refused_and_the_others_untouched() {
     let mut place = Place::new();
     place.up(&[]);
