@@ -1,6 +1,7 @@
 //! From a planned step to the decision: the words, the conditions and the next look. The same words feed status,
 //! events, `drey describe`, the dashboard and the logs.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use drey_api::kinds::{FlinkJobState, JobState, LifecycleState, ReconciliationState};
@@ -30,8 +31,8 @@ pub(crate) fn decision(
         };
     }
     draft.journal.waiting = draft.waiting.as_ref().map(|waiting| WaitRecord {
-        reason: Arc::from(waiting.what.as_str()),
-        message: Arc::from(&*waiting.message),
+        reason: shared(before.waiting.as_ref().map(|last| &last.reason), waiting.what.as_str()),
+        message: shared(before.waiting.as_ref().map(|last| &last.message), &waiting.message),
         stalled: waiting.what.is_stalled(),
     });
     clear_error(&mut draft.journal);
@@ -120,31 +121,38 @@ fn conditions(
     [running(journal), ready(resource, journal), reconciling(journal), stalled(journal)]
         .into_iter()
         .map(|(kind, status, reason, message)| {
-            let same = before.iter().find(|record| &*record.kind == kind && record.status == status);
+            let last = before.iter().find(|record| &*record.kind == kind);
             ConditionRecord {
-                kind: Arc::from(kind),
+                kind: shared(last.map(|record| &record.kind), kind),
                 status,
-                reason: Arc::from(reason),
-                message: Arc::from(message),
-                since_ms: same.map_or(now.0, |record| record.since_ms),
+                reason: shared(last.map(|record| &record.reason), &reason),
+                message: shared(last.map(|record| &record.message), &message),
+                since_ms: last
+                    .filter(|record| record.status == status)
+                    .map_or(now.0, |record| record.since_ms),
                 observed_generation: generation,
             }
         })
         .collect()
 }
 
-type Words = (&'static str, bool, String, String);
+/// The text of the last record again, where it is the same: most steps change no word.
+fn shared(last: Option<&Arc<str>>, text: &str) -> Arc<str> {
+    last.filter(|last| &***last == text).map_or_else(|| Arc::from(text), Arc::clone)
+}
+
+type Words<'j> = (&'static str, bool, Cow<'j, str>, Cow<'j, str>);
 
 /// Upstream's condition.
-fn running(journal: &Journal) -> Words {
+fn running(journal: &Journal) -> Words<'_> {
     let state = journal.job.state.unwrap_or(FlinkJobState::Reconciling);
     let word = state.as_str();
     let mut reason = word[..1].to_owned();
     reason.push_str(&word[1..].to_lowercase());
-    ("Running", state == FlinkJobState::Running, reason, format!("Job status {word}"))
+    ("Running", state == FlinkJobState::Running, reason.into(), format!("Job status {word}").into())
 }
 
-fn ready(resource: &Resource, journal: &Journal) -> Words {
+fn ready<'j>(resource: &Resource, journal: &'j Journal) -> Words<'j> {
     let state = lifecycle(resource, journal);
     let current = journal.observed_generation == Some(resource.generation);
     let ready = match state {
@@ -160,33 +168,35 @@ fn ready(resource: &Resource, journal: &Journal) -> Words {
         | LifecycleState::Deleting
         | LifecycleState::Deleted => false,
     };
-    let (reason, message) = match (&journal.waiting, ready) {
-        (Some(waiting), false) => (waiting.reason.to_string(), waiting.message.to_string()),
+    let (reason, message): (Cow<'_, str>, Cow<'_, str>) = match (&journal.waiting, ready) {
+        (Some(waiting), false) => words_of(waiting),
         (_, true) if state == LifecycleState::Suspended => {
-            ("Suspended".to_owned(), "the job is suspended, as the spec asks".to_owned())
+            ("Suspended".into(), "the job is suspended, as the spec asks".into())
         }
-        (_, true) => ("Stable".to_owned(), "the spec is deployed and stable".to_owned()),
-        (None, false) => (camel(state.as_str()), format!("lifecycle state {}", state.as_str())),
+        (_, true) => ("Stable".into(), "the spec is deployed and stable".into()),
+        (None, false) => (camel(state.as_str()).into(), format!("lifecycle state {}", state.as_str()).into()),
     };
     ("Ready", ready, reason, message)
+}
+
+fn words_of(waiting: &WaitRecord) -> (Cow<'_, str>, Cow<'_, str>) {
+    ((&*waiting.reason).into(), (&*waiting.message).into())
 }
 
 fn takes_snapshot(waiting: &WaitRecord) -> bool {
     &*waiting.reason == WaitingFor::SnapshotInProgress.as_str()
 }
 
-fn reconciling(journal: &Journal) -> Words {
-    match journal.waiting.as_ref().filter(|waiting| !waiting.stalled) {
-        Some(waiting) => ("Reconciling", true, waiting.reason.to_string(), waiting.message.to_string()),
-        None => ("Reconciling", false, "Settled".to_owned(), String::new()),
-    }
+fn reconciling(journal: &Journal) -> Words<'_> {
+    let waiting = journal.waiting.as_ref().filter(|waiting| !waiting.stalled);
+    let (reason, message) = waiting.map_or(("Settled".into(), "".into()), words_of);
+    ("Reconciling", waiting.is_some(), reason, message)
 }
 
-fn stalled(journal: &Journal) -> Words {
-    match journal.waiting.as_ref().filter(|waiting| waiting.stalled) {
-        Some(waiting) => ("Stalled", true, waiting.reason.to_string(), waiting.message.to_string()),
-        None => ("Stalled", false, "Progressing".to_owned(), String::new()),
-    }
+fn stalled(journal: &Journal) -> Words<'_> {
+    let waiting = journal.waiting.as_ref().filter(|waiting| waiting.stalled);
+    let (reason, message) = waiting.map_or(("Progressing".into(), "".into()), words_of);
+    ("Stalled", waiting.is_some(), reason, message)
 }
 
 /// `ROLLED_BACK` → `RolledBack`: a condition reason has no underscore.

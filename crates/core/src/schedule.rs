@@ -25,14 +25,15 @@ pub(crate) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
         savepoint(draft, desired, SnapshotCause::Manual { nonce });
     } else if let Some(nonce) = checkpoint_nonce.filter(|_| checkpoint_nonce != reconciled.checkpoint_nonce) {
         checkpoint(draft, SnapshotCause::Manual { nonce });
+    } else if let Some(path) = superfluous(&draft.journal, desired, draft.now.0) {
+        // Before what a schedule asks for: one that is always due must not let the history grow.
+        draft.open(IntentKind::Dispose { path: path.clone() }, Some(Action::Dispose { path }));
     } else if periodic_savepoint_is_due(draft, desired) {
         draft.journal.savepoints.last_periodic_at_ms = draft.now.0;
         savepoint(draft, desired, SnapshotCause::Periodic);
     } else if periodic_checkpoint_is_due(draft, desired) {
         draft.journal.checkpoints.last_periodic_at_ms = draft.now.0;
         checkpoint(draft, SnapshotCause::Periodic);
-    } else if let Some(path) = superfluous(&draft.journal, desired, draft.now.0) {
-        draft.open(IntentKind::Dispose { path: path.clone() }, Some(Action::Dispose { path }));
     }
 }
 

@@ -342,8 +342,7 @@ impl World {
         for record in &before.savepoints.history {
             let path = &record.snapshot.path;
             let kept = after.savepoints.history.iter().any(|other| other.snapshot.path == *path);
-            let exists = self.snapshot_at(path).is_some();
-            if !kept && exists && !matches!(record.cause, SavepointCause::Unknown) {
+            if !kept && self.snapshot_at(path).is_some() && !matches!(record.cause, SavepointCause::Unknown) {
                 let what = format!("savepoint {path} was forgotten and not disposed of");
                 self.violate("S12", what);
             }

@@ -29,6 +29,8 @@ pub struct Operator {
     /// An action that is still on its way to the world although the caller has given up waiting.
     late: Option<(Action, i64, Arc<str>)>,
     ever_reachable: bool,
+    /// The last live evidence, for a planted bug.
+    seen_live: Option<Observed>,
     /// The bug that is planted, if any.
     pub planted: Planted,
     /// Faults of the exhaustive search: at which effect, and which.
@@ -81,6 +83,7 @@ impl Operator {
             refused: None,
             late: None,
             ever_reachable: false,
+            seen_live: None,
             planted,
             script: Vec::new(),
             effects: 0,
@@ -111,7 +114,7 @@ impl Operator {
         let mut decision = self.decide(world, &resource, &observed, &cached.status, &policy);
         let mut seen = observed;
         if decision.look_closer {
-            seen = self.observe(world, &cached, true);
+            seen = self.look_closer(world, &cached);
             decision = self.decide(world, &resource, &seen, &cached.status, &policy);
             if decision.look_closer {
                 world.violate("S22", "a live read was not enough");
@@ -131,6 +134,20 @@ impl Operator {
             world.move_on(1);
         }
         self.commit(world, &cached, decision)
+    }
+
+    fn look_closer(&mut self, world: &mut World, cached: &Resource) -> Observed {
+        if self.planted.reads_stale_evidence()
+            && world.chance.percent(Kind::World, 30)
+            && let Some(earlier) = &self.seen_live
+        {
+            return earlier.clone();
+        }
+        let seen = self.observe(world, cached, true);
+        if self.planted.reads_stale_evidence() {
+            self.seen_live = Some(seen.clone());
+        }
+        seen
     }
 
     fn decide(

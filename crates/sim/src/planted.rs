@@ -43,7 +43,7 @@ bugs! {
     UnknownIsAbsent "FLINK-35278 class",
     /// A conflicting status is written all the same.
     OverwritesConflicts "FLINK-29959, H2",
-    /// The cache may be older than the own writes.
+    /// The cache may be older than the own writes, and what should be read live comes from it.
     ReadsStale "FLINK-27551, H3",
     /// A savepoint whose answer was lost is forgotten.
     ForgetsLostSavepoint "H4, PR#245",
@@ -244,6 +244,11 @@ impl Planted {
     /// Whether the cache may lag behind the own writes.
     pub fn reads_stale(self) -> bool {
         matches!(self, Planted::ReadsStale | Planted::OverwritesConflicts)
+    }
+
+    /// Whether evidence that should be live may be that of an earlier step.
+    pub fn reads_stale_evidence(self) -> bool {
+        self == Planted::ReadsStale
     }
 
     /// Whether acts come before writes.

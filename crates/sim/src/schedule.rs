@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use drey_api::kinds::{FlinkJobState, JobState, LifecycleState, UpgradeMode};
 use drey_core::WaitingFor;
+use drey_core::journal::{Journal, SavepointCause, SavepointRecord};
 use drey_core::render::lifecycle;
 
 use crate::chance::{Chance, Kind};
@@ -20,6 +21,8 @@ use crate::world::{Setup, Spec, World};
 const TROUBLED_STEPS: u64 = 40;
 /// Rounds in the calm within which the world has to come to rest.
 const CALM_ROUNDS: u64 = 400;
+/// Savepoints that may be kept beyond the limit: a run, the spec and the next disposal stand on them.
+const STOOD_ON: usize = 4;
 /// Rounds at rest in which nothing may be written.
 const SILENT_ROUNDS: u64 = 12;
 
@@ -370,6 +373,20 @@ fn running(world: &World, desired: Option<&Arc<drey_api::desired::Desired>>) -> 
     let Some(resource) = &world.resource else { return Ok(()) };
     if resource.status.observed_generation != Some(resource.generation) {
         return Err("the last edit was not observed".to_owned());
+    }
+    history_is_short(&resource.status)
+}
+
+/// S12: what the limits no longer keep is disposed of, however busy the schedule is.
+fn history_is_short(journal: &Journal) -> Result<(), String> {
+    let Some(reconciled) = &journal.reconciled else { return Ok(()) };
+    let counts = |record: &&SavepointRecord| {
+        matches!(record.cause, SavepointCause::Periodic | SavepointCause::Upgrade)
+    };
+    let kept = journal.savepoints.history.iter().filter(counts).count();
+    let limit = usize::try_from(reconciled.desired.options.savepoint_history_max_count).unwrap_or(usize::MAX);
+    if kept > limit.saturating_add(STOOD_ON) {
+        return Err(format!("the history keeps {kept} savepoints, and its limit is {limit}"));
     }
     Ok(())
 }

@@ -89,6 +89,24 @@ fn cancelled_and_forgotten() {
     holds(2_226);
 }
 
+/// A schedule of savepoints that was always due never let one be disposed of.
+#[test]
+fn history_of_a_busy_schedule_stays_short() {
+    holds(6);
+}
+
+/// A cancelled job was forgotten, its JobManager ended with it, and the next spec waited for a RUNNING job.
+#[test]
+fn ended_unseen_with_its_jobmanager() {
+    holds(199_931);
+}
+
+/// The status was lost, high availability could not be read, and the job was started from nothing.
+#[test]
+fn lost_status_and_unreadable_store() {
+    holds(129_593);
+}
+
 /// A JobManager that was just restarting did not know its job, and the resource was deleted without its savepoint.
 #[test]
 fn deleted_while_the_jobmanager_restarts() {
