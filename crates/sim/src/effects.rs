@@ -258,6 +258,21 @@ impl World {
         self.tell(|_| describe(&before, journal));
         Some(version)
     }
+
+    /// The journal as the API server would keep it.
+    pub fn spelt(&mut self, cached: &Resource, journal: Journal) -> Journal {
+        if !self.setup.spelt {
+            return journal;
+        }
+        let options = self.last_valid().map(|desired| desired.options.clone()).unwrap_or_default();
+        match crate::spelling::respelt(&journal, &crate::operator::as_core(cached), &options) {
+            Ok(kept) => kept,
+            Err(why) => {
+                self.violate("S8", format!("the status does not keep what is written: {why}"));
+                journal
+            }
+        }
+    }
 }
 
 fn describe(before: &Journal, after: &Journal) -> String {

@@ -29,8 +29,6 @@ pub struct StartedRun {
     pub seq: i64,
     /// Version of Flink.
     pub version: FlinkVersion,
-    /// Value of `savepointRedeployNonce` that it was deployed with.
-    pub redeploy_nonce: Option<i64>,
 }
 
 /// What the user's spec of one generation means for state.
@@ -53,6 +51,8 @@ pub struct Ghost {
     pub violation: Option<Violation>,
     /// The run that was created last.
     pub last_run: Option<StartedRun>,
+    /// Value of `savepointRedeployNonce` that was deployed last.
+    pub redeployed: Option<i64>,
     /// Meaning of each generation of the present resource.
     pub specs: BTreeMap<i64, SpecMeaning>,
     /// Generation that each cluster was made for, by intent number.
@@ -162,12 +162,8 @@ impl World {
         if self.ghost.creates_since_edit > 8 && self.chance.calm {
             self.violate("L8", "more than 8 clusters since the last edit");
         }
-        self.ghost.last_run = Some(StartedRun {
-            job_id: job_id.clone(),
-            seq,
-            version: desired.flink_version,
-            redeploy_nonce: last.and_then(|last| last.redeploy_nonce),
-        });
+        self.ghost.last_run =
+            Some(StartedRun { job_id: job_id.clone(), seq, version: desired.flink_version });
         self.ghost.generations.insert(seq, generation);
     }
 
@@ -190,16 +186,8 @@ impl World {
             self.violate("S3", format!("{alive} jobs of one resource may emit at once"));
         }
         let spec = self.ghost.specs.get(&generation).cloned();
-        let redeployed = self.ghost.last_run.as_ref().and_then(|run| run.redeploy_nonce);
-        let by_redeploy = spec.as_ref().is_some_and(|spec| match (&spec.redeploy, restore) {
-            ((nonce @ Some(_), Some(path)), Restore::Path(from)) => *nonce != redeployed && **from == **path,
-            _ => false,
-        });
         let stateless = spec.as_ref().is_some_and(|spec| spec.stateless);
-        if let (Some(run), Some(spec)) = (&mut self.ghost.last_run, &spec) {
-            run.redeploy_nonce = spec.redeploy.0;
-        }
-        if by_redeploy || (stateless && *restore == Restore::Empty) {
+        if stateless && *restore == Restore::Empty {
             self.begin_lineage(from);
             return;
         }
@@ -313,12 +301,28 @@ impl World {
         if new && self.job_managers.iter().any(crate::flink::JobManager::may_emit) {
             self.violate("S4", "the restore source was chosen while a run was alive");
         }
-        // Who asks for a stateless start gives the old state up as soon as it is on record that this is what comes.
-        let stateless = self.ghost.specs.get(&intent.generation).is_some_and(|spec| spec.stateless);
-        let empty = matches!(intent.kind, IntentKind::Deploy { restore: Restore::Empty, .. });
-        if new && stateless && empty {
-            self.begin_lineage(None);
+        let spec = self.ghost.specs.get(&intent.generation).cloned();
+        let (true, IntentKind::Deploy { restore, .. }, Some(spec)) = (new, &intent.kind, spec) else {
+            return;
+        };
+        self.give_up_state(&spec, restore);
+    }
+
+    /// Who asks for a stateless start, or for one from a given savepoint, gives the present state up as soon as it is on
+    /// record that this is what comes.
+    fn give_up_state(&mut self, spec: &SpecMeaning, restore: &Restore) {
+        let (nonce, path) = &spec.redeploy;
+        match restore {
+            Restore::Empty if spec.stateless => self.begin_lineage(None),
+            Restore::Path(from)
+                if nonce.is_some() && *nonce != self.ghost.redeployed && path.as_deref() == Some(&**from) =>
+            {
+                let from = self.snapshot_at(from);
+                self.begin_lineage(from);
+            }
+            Restore::Empty | Restore::Path(_) | Restore::LastState => {}
         }
+        self.ghost.redeployed = *nonce;
     }
 
     fn check_end(&mut self, after: &Journal) {

@@ -18,6 +18,7 @@ pub mod planted;
 pub mod schedule;
 pub mod search;
 pub mod sight;
+pub mod spelling;
 pub mod user;
 pub mod world;
 

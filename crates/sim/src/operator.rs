@@ -238,6 +238,7 @@ impl Operator {
 
     fn commit(&mut self, world: &mut World, cached: &Resource, decision: Decision) -> Stepped {
         let Decision { journal, action, .. } = decision;
+        let journal = world.spelt(cached, journal);
         let acts_first = self.planted.acts_before_writing();
         if acts_first && let Some(action) = &action {
             drop(self.perform(world, cached, action, journal.seq, false));

@@ -140,12 +140,12 @@ pub fn first_spec(mode: UpgradeMode, high_availability: bool) -> Arc<Desired> {
         flink_version: Some(FlinkVersion::V1_20),
         ..FlinkDeploymentSpec::default()
     };
-    desired(spec, options)
+    Arc::new(desired(spec, options))
 }
 
 /// A parsed spec, without going through the parser: the simulator's specs are valid by construction.
-fn desired(spec: FlinkDeploymentSpec, options: Options) -> Arc<Desired> {
-    Arc::new(Desired {
+pub fn desired(spec: FlinkDeploymentSpec, options: Options) -> Desired {
+    Desired {
         flink_version: spec.flink_version.unwrap_or(FlinkVersion::V1_20),
         spec: Arc::new(spec),
         mode: DeploymentMode::Native,
@@ -156,7 +156,7 @@ fn desired(spec: FlinkDeploymentSpec, options: Options) -> Arc<Desired> {
         parallelism: 1,
         slots: 1,
         task_manager_replicas: 1,
-    })
+    }
 }
 
 /// Lineage of snapshots that nobody is expected to find again.
@@ -176,7 +176,7 @@ pub fn vary_options(world: &mut World, first: &Arc<Desired>) -> Arc<Desired> {
         options.periodic_savepoint = Some(Schedule::Every { interval_ms: 20_000 });
     }
     options.shutdown_ttl_ms = if one_in(3) { 30_000 } else { 86_400_000 };
-    desired((*first.spec).clone(), options)
+    Arc::new(desired((*first.spec).clone(), options))
 }
 
 impl World {
@@ -247,10 +247,11 @@ impl World {
             | Edit::WipeStatus => return,
         }
         spec.flink_version = version;
-        self.write_spec(Spec::Valid(desired(spec, last.options.clone())));
+        self.write_spec(Spec::Valid(Arc::new(desired(spec, last.options.clone()))));
     }
 
-    fn last_valid(&self) -> Option<Arc<Desired>> {
+    /// The last spec that was not refused.
+    pub fn last_valid(&self) -> Option<Arc<Desired>> {
         let resource = self.resource.as_ref()?;
         match &resource.spec {
             Spec::Valid(desired) => Some(desired.clone()),

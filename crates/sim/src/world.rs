@@ -87,6 +87,8 @@ pub struct Setup {
     pub bounded: bool,
     /// A JobManager whose job has a result is not started again once its process has died, as in laptop mode.
     pub results_end_process: bool,
+    /// Every status goes through its spelling.
+    pub spelt: bool,
 }
 
 /// Uid of the resource, intent number of the deploy, job.
