@@ -108,6 +108,9 @@ fn keep_configuration(laptop: &Laptop, record: &ClusterRecord, to: &Path) -> Res
     Ok(kept)
 }
 
+/// An option that Flink refuses without high availability.
+const ONLY_WITH_HIGH_AVAILABILITY: &str = "submit-failed-job-on-application-error";
+
 /// Works on flat files, and on nested ones by leaving out the whole block.
 fn without_high_availability(text: &str) -> String {
     let mut kept = String::new();
@@ -117,7 +120,7 @@ fn without_high_availability(text: &str) -> String {
         if is_top {
             in_block = line.starts_with("high-availability") || line.starts_with("job-result-store");
         }
-        if !in_block {
+        if !in_block && !line.contains(ONLY_WITH_HIGH_AVAILABILITY) {
             kept.push_str(line);
             kept.push('\n');
         }
@@ -141,6 +144,8 @@ fn start_by_hand(
     let script = |name: &str| {
         let mut command = Command::new(flink_home.join("bin").join(name));
         command.env("FLINK_CONF_DIR", configuration).env("FLINK_LOG_DIR", &log).current_dir(&user_jars);
+        // The log configuration that drey has written asks for it.
+        command.env("DREY_LOG_FILE", log.join(name).with_extension("log"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
         if let Some(java_home) = &record.java_home {
             command.env("JAVA_HOME", java_home);
@@ -154,8 +159,13 @@ fn start_by_hand(
     job_manager.arg(directory.join("by-hand-output"));
     let mut task_manager = script("taskmanager.sh");
     task_manager.arg("start-foreground");
-    let processes = Group(vec![job_manager.spawn()?, task_manager.spawn()?]);
+    let mut processes = Group(vec![job_manager.spawn()?, task_manager.spawn()?]);
     while !is_running(record.ports.rest) {
+        for child in &mut processes.0 {
+            if let Some(status) = child.try_wait()? {
+                bail!("a script of Flink ended with {status}; its logs are in {}", log.display());
+            }
+        }
         if began.elapsed() > START_TIMEOUT {
             bail!("Flink's scripts did not bring the job to run; the logs are in {}", log.display());
         }
