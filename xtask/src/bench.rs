@@ -49,12 +49,21 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     }
 }
 
-/// Once with JobManagers that answer, and once with 30 of a hundred that hang.
+/// The engine alone, as in a cluster: once with JobManagers that answer, and once with 30 of a hundred that hang. Then
+/// together with the API server, as on a laptop.
 fn engine(resources: u32) -> Result<()> {
     run(cargo(&["build", "--quiet", "--locked", "--release", "--package", "drey-testbed", "--examples"]))?;
-    for hanging_percent in ["0", "30"] {
+    for (hanging_percent, api_server) in [("0", "apart"), ("30", "apart"), ("0", "within")] {
         let mut bench = cargo(&["run", "--quiet", "--locked", "--release", "--package", "drey-testbed"]);
-        bench.args(["--example", "bench-engine", "--", &resources.to_string(), hanging_percent]);
+        bench.args([
+            "--example",
+            "bench-engine",
+            "--",
+            &resources.to_string(),
+            hanging_percent,
+            "60",
+            api_server,
+        ]);
         run(bench)?;
     }
     Ok(())

@@ -3,7 +3,8 @@
 
 use std::io::{self, Read as _, Write as _};
 
-use drey_apiserver::{ApiServer, Auth};
+use drey_apiserver::Auth;
+use drey_testbed::bench_engine::api_server;
 use drey_testbed::fake_jobmanager::FakeJobManagers;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ async fn main() -> io::Result<()> {
     let (fake, serving) = FakeJobManagers::start().await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
-    let api = ApiServer::in_memory().map_err(io::Error::other)?;
+    let api = api_server().await.map_err(io::Error::other)?;
     let api_serving =
         tokio::spawn(async move { api.serve(listener, Auth::None, CancellationToken::new()).await });
     writeln!(io::stdout(), "{}\nhttp://{address}", fake.base())?;

@@ -133,8 +133,8 @@ pub enum BenchError {
 pub async fn run(options: &Options) -> Result<Report, BenchError> {
     drop(rustls::crypto::ring::default_provider().install_default());
     let fake = FakeProcess::start(&options.fake_jobmanagers)?;
-    let client = if options.api_apart { client_of(&fake.api)? } else { own_api_server()? };
-    install_crds(&client).await?;
+    let client =
+        if options.api_apart { client_of(&fake.api)? } else { api_server().await?.client(NAMESPACE) };
     let launcher = BenchLauncher::new(&fake.base);
     let bench = Bench { options, client, launcher, http: http_client()?, fake };
 
@@ -364,9 +364,14 @@ fn http_client() -> Result<reqwest::Client, BenchError> {
     reqwest::Client::builder().pool_max_idle_per_host(8).build().map_err(setup)
 }
 
-fn own_api_server() -> Result<Client, BenchError> {
-    // The client keeps its server.
-    Ok(ApiServer::in_memory().map_err(setup)?.client(NAMESPACE))
+/// An API server in memory that serves our kinds.
+///
+/// # Errors
+/// See [`BenchError`].
+pub async fn api_server() -> Result<ApiServer, BenchError> {
+    let api = ApiServer::in_memory().map_err(setup)?;
+    install_crds(&api.client(NAMESPACE)).await?;
+    Ok(api)
 }
 
 fn client_of(address: &str) -> Result<Client, BenchError> {
