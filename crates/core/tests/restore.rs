@@ -119,10 +119,9 @@ impl Case {
     fn may_hide(&self) -> bool {
         let store_tells =
             self.high_availability.present().is_some_and(|data| data.job(&self.run.job_id).is_some());
-        !self.settled()
-            && !self.run.never_ran
-            && self.retained.is_unknown()
-            && !(store_tells && self.job_result.is_absent())
+        let nothing_ever = store_tells && self.job_result.is_absent();
+        let certain = self.settled() || self.run.never_ran || nothing_ever;
+        !certain && self.retained.is_unknown()
     }
 }
 

@@ -109,8 +109,7 @@ impl Engine {
     pub fn new(config: EngineConfig) -> Engine {
         let EngineConfig { client, launcher, http, policy, defaults, namespaces, clock, limits } = config;
         let heartbeat_ms = i64::try_from(limits.rest_heartbeat.as_millis()).unwrap_or(i64::MAX);
-        let patient =
-            Policy { rest_interval_ms: policy.rest_interval_ms.max(heartbeat_ms), ..policy.clone() };
+        let patient = Policy { rest_interval_ms: policy.rest_interval_ms.max(heartbeat_ms), ..policy };
         let limits = Arc::new(limits);
         let metrics = Metrics::default();
         let (recorder, poster) = events::queue(client.clone(), &limits, clock.clone(), &metrics);

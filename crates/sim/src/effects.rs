@@ -37,7 +37,11 @@ pub fn apply(world: &mut World, cached: &Resource, action: &Action, seq: i64) ->
         }
         Action::Savepoint { job_id, trigger_id, target_directory, .. } => {
             check_intended(world, cached, seq, "savepoint");
-            let manual = is_manual(world);
+            let nonce = manual_nonce(world, trigger_id);
+            if let Some(nonce) = nonce {
+                world.check_nonce(nonce, trigger_id.as_str());
+            }
+            let manual = nonce.is_some();
             request(world, job_id, trigger_id.as_str(), target_directory, OperationKind::Savepoint, manual)
         }
         Action::Checkpoint { job_id, trigger_id } => {
@@ -66,12 +70,16 @@ fn check_intended(world: &mut World, cached: &Resource, seq: i64, what: &str) {
     }
 }
 
-/// Whether the savepoint intent on record was asked for by a person.
-fn is_manual(world: &World) -> bool {
-    let intent = world.resource.as_ref().and_then(|resource| resource.status.intent.as_ref());
-    intent.is_some_and(|intent| {
-        matches!(intent.kind, IntentKind::Savepoint { cause: SnapshotCause::Manual { .. }, .. })
-    })
+/// The nonce by which a person asked for this savepoint.
+fn manual_nonce(world: &World, trigger: &drey_core::TriggerId) -> Option<i64> {
+    match &world.resource.as_ref()?.status.intent.as_ref()?.kind {
+        IntentKind::Savepoint { cause: SnapshotCause::Manual { nonce }, trigger_id, .. }
+            if trigger_id == trigger =>
+        {
+            Some(*nonce)
+        }
+        _ => None,
+    }
 }
 
 fn finalizer(world: &mut World, cached: &Resource, present: bool) -> Result<(), String> {

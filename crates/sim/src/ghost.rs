@@ -71,8 +71,10 @@ pub struct Ghost {
     pub events: u64,
     /// Actions performed.
     pub actions: u64,
-    /// Savepoint requests that reached Flink, by nonce.
-    pub manual_savepoints: BTreeMap<i64, u32>,
+    /// Trigger id of the savepoint request that was made for a nonce.
+    pub manual_savepoints: BTreeMap<i64, Arc<str>>,
+    /// `savepointTriggerNonce` of the spec that was deployed first: there was nothing yet to take a savepoint of.
+    pub nonce_at_first: Option<Option<i64>>,
     /// Nonces whose failure was reported.
     pub reported_nonces: BTreeSet<i64>,
     /// The status was wiped: what the run was started from is known to nobody.
@@ -265,6 +267,14 @@ impl World {
         self.ghost.specs.values().any(|spec| spec.redeploy.1.as_deref() == Some(path))
     }
 
+    /// A savepoint that a nonce asked for is requested: S17. Repeating the request under the same id is no second one.
+    pub fn check_nonce(&mut self, nonce: i64, trigger: &str) {
+        let known = self.ghost.manual_savepoints.entry(nonce).or_insert_with(|| Arc::from(trigger));
+        if **known != *trigger {
+            self.violate("S17", format!("two savepoints for nonce {nonce}"));
+        }
+    }
+
     /// A savepoint is disposed of by the operator: S11, S13.
     pub fn check_disposed(&mut self, path: &str) {
         let Some(index) = self.snapshot_at(path) else { return };
@@ -311,6 +321,7 @@ impl World {
     /// Who asks for a stateless start, or for one from a given savepoint, gives the present state up as soon as it is on
     /// record that this is what comes.
     fn give_up_state(&mut self, spec: &SpecMeaning, restore: &Restore) {
+        self.ghost.nonce_at_first.get_or_insert(spec.savepoint_nonce);
         let (nonce, path) = &spec.redeploy;
         match restore {
             Restore::Empty if spec.stateless => self.begin_lineage(None),

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use drey_api::kinds::{FlinkJobState, JobState, LifecycleState, UpgradeMode};
+use drey_api::desired::Desired;
+use drey_api::diff::{Effect, compare};
+use drey_api::kinds::{FlinkDeploymentSpec, FlinkJobState, JobState, LifecycleState, UpgradeMode};
 use drey_core::WaitingFor;
 use drey_core::journal::{Journal, SavepointCause, SavepointRecord};
 use drey_core::render::lifecycle;
@@ -340,11 +342,7 @@ fn converged_suspended(world: &World, state: LifecycleState) -> Result<(), Strin
     }
 }
 
-fn converged_running(
-    world: &World,
-    state: LifecycleState,
-    desired: &Arc<drey_api::desired::Desired>,
-) -> Result<(), String> {
+fn converged_running(world: &World, state: LifecycleState, desired: &Arc<Desired>) -> Result<(), String> {
     let Some(resource) = &world.resource else { return Ok(()) };
     let ended = resource.status.end().map(|end| end.state);
     let flaw = crate::effects::flaw(desired);
@@ -362,10 +360,34 @@ fn converged_running(
             return Err(format!("the status says {} (ended {ended:?}, waiting {waiting:?})", other.as_str()));
         }
     }
+    nonces_had_effect(world, desired)?;
     running(world, Some(desired))
 }
 
-fn running(world: &World, desired: Option<&Arc<drey_api::desired::Desired>>) -> Result<(), String> {
+/// S17: no nonce was lost. That none had two effects is checked when it has them.
+fn nonces_had_effect(world: &World, desired: &Desired) -> Result<(), String> {
+    let Some(reconciled) = world.resource.as_ref().and_then(|resource| resource.status.reconciled.as_ref())
+    else {
+        return Ok(());
+    };
+    let change = compare(&reconciled.desired.spec, &desired.spec);
+    if change.is_some_and(|change| change.effect != Effect::Ignore) {
+        return Err("STABLE with another spec than the last one".to_owned());
+    }
+    let nonce = |spec: &FlinkDeploymentSpec| spec.job.as_ref().and_then(|job| job.savepoint_trigger_nonce);
+    let Some(asked) = nonce(&desired.spec) else { return Ok(()) };
+    let ghost = &world.ghost;
+    // Without its status nobody knows what was done.
+    let at_first = ghost.nonce_at_first == Some(Some(asked));
+    let done = ghost.manual_savepoints.contains_key(&asked) || ghost.reported_nonces.contains(&asked);
+    if at_first || ghost.wiped || done {
+        Ok(())
+    } else {
+        Err(format!("S17: savepoint nonce {asked} had no effect"))
+    }
+}
+
+fn running(world: &World, desired: Option<&Arc<Desired>>) -> Result<(), String> {
     let [manager] = world.job_managers.as_slice() else {
         return Err(format!("{} JobManagers run", world.job_managers.len()));
     };

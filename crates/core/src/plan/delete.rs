@@ -66,12 +66,8 @@ fn was_seen(draft: &Draft<'_>) -> bool {
 /// The status was lost and a cluster that can be told apart was not: its savepoint is still asked for.
 fn has_lost_record(draft: &Draft<'_>) -> bool {
     let asked = draft.resource.desired.as_ref().is_ok_and(|desired| desired.options.savepoint_on_deletion);
-    let alive = draft
-        .observed
-        .cluster
-        .present()
-        .is_some_and(|cluster| cluster.owned && !cluster.terminating && cluster.job_id.is_some());
-    draft.journal.reconciled.is_none() && asked && alive
+    let terminating = draft.observed.cluster.present().is_some_and(|cluster| cluster.terminating);
+    draft.journal.reconciled.is_none() && asked && draft.names_its_job() && !terminating
 }
 
 /// The job may have state that the user wants to keep. The present spec counts where it can be read: a user may give

@@ -61,6 +61,12 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Whether the cluster is ours and says which job it was made for.
+    pub(crate) fn names_its_job(&self) -> bool {
+        let cluster = self.observed.cluster.present();
+        cluster.is_some_and(|cluster| cluster.owned && cluster.job_id.is_some())
+    }
+
     /// Ends the step waiting for something.
     pub(crate) fn wait(&mut self, what: WaitingFor, message: impl Into<String>) -> Flow {
         self.waiting = Some(Waiting { what, message: message.into() });

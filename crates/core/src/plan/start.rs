@@ -139,6 +139,10 @@ fn fenced(draft: &mut Draft<'_>) -> Flow {
             stop::name_taken(draft);
             Flow::Done
         }
+        // The last chance to learn which job it was.
+        Situation::Terminating if draft.journal.reconciled.is_none() && draft.names_its_job() => {
+            still_there(draft)
+        }
         Situation::Terminating => draft.wait(WaitingFor::ClusterTerminating, "the old cluster is going away"),
         Situation::Ended(_)
         | Situation::Failing(..)
