@@ -24,10 +24,11 @@ const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const POD_TEMPLATE: &str = "pod-template";
 const OBJECT_METADATA: &str = "object-metadata";
 
-/// All four definitions.
+/// All four definitions. Made once and kept as text: as trees they would be the larger part of the memory of a
+/// process that needs them a few times in its life.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    static ALL: OnceLock<Vec<CustomResourceDefinition>> = OnceLock::new();
+    static ALL: OnceLock<Box<[u8]>> = OnceLock::new();
     let make = || {
         let derived = [
             FlinkDeployment::crd(),
@@ -36,9 +37,10 @@ pub fn all() -> Vec<CustomResourceDefinition> {
             FlinkBlueGreenDeployment::crd(),
         ];
         let embedded = Embedded::new();
-        derived.into_iter().map(|definition| tidy(definition, &embedded)).collect()
+        let all: Vec<_> = derived.into_iter().map(|definition| tidy(definition, &embedded)).collect();
+        serde_json::to_vec(&all).expect("a definition is plain data with text keys").into_boxed_slice()
     };
-    ALL.get_or_init(make).clone()
+    serde_json::from_slice(ALL.get_or_init(make)).expect("what was written is read")
 }
 
 /// The definition of a kind as YAML, ending in a newline; `None` for a kind that is not ours.

@@ -19,8 +19,8 @@ const DISTANCE_MAX: usize = 2;
 #[must_use]
 pub fn unknown_fields(object: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    let schema = object.get("kind").and_then(Value::as_str).and_then(|kind| schemas().get(kind));
-    if let (Some(schema), Value::Object(fields)) = (schema, object) {
+    let schema = object.get("kind").and_then(Value::as_str).and_then(schema);
+    if let (Some(schema), Value::Object(fields)) = (&schema, object) {
         let known = ["apiVersion", "kind", "metadata", "spec", "status"];
         for (name, value) in fields {
             match schema.pointer(&format!("/properties/{name}")) {
@@ -33,18 +33,20 @@ pub fn unknown_fields(object: &Value) -> Vec<String> {
     found
 }
 
-fn schemas() -> &'static BTreeMap<String, Value> {
-    static SCHEMAS: OnceLock<BTreeMap<String, Value>> = OnceLock::new();
-    SCHEMAS.get_or_init(|| {
-        let schema_of = |definition: &_| {
-            let value = serde_json::to_value(definition).ok()?;
-            value.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned()
-        };
+/// The schema of one of our kinds. Kept as text between calls, as [`crd::all`] is.
+fn schema(kind: &str) -> Option<Value> {
+    static SCHEMAS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
+    let schema_of = |definition: &_| {
+        let value = serde_json::to_value(definition).ok()?;
+        Some(value.pointer("/spec/versions/0/schema/openAPIV3Schema")?.to_string())
+    };
+    let schemas = SCHEMAS.get_or_init(|| {
         crd::all()
             .iter()
             .filter_map(|definition| Some((definition.spec.names.kind.clone(), schema_of(definition)?)))
             .collect()
-    })
+    });
+    serde_json::from_str(schemas.get(kind)?).ok()
 }
 
 fn walk(path: &str, value: &Value, schema: &Value, found: &mut Vec<String>) {

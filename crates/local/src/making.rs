@@ -57,7 +57,7 @@ fn record_of(services: &Services, target: &Target, deployment: &Deployment) -> R
     let uid = random_uid().map_err(|error| format!("/dev/urandom: {error}"))?;
     let (job_manager_environment, task_manager_environment) = record::environments(desired);
     Ok(ClusterRecord {
-        ports: find_ports(services, &uid, &desired.configuration)?,
+        ports: find_ports(services, target, &uid, &desired.configuration)?,
         uid,
         namespace: target.namespace.to_string(),
         name: target.name.to_string(),
@@ -92,10 +92,12 @@ fn record_of(services: &Services, target: &Target, deployment: &Deployment) -> R
 
 fn find_ports(
     services: &Services,
+    target: &Target,
     uid: &str,
     configuration: &BTreeMap<String, String>,
 ) -> Result<Ports, String> {
     let reserved = services.ports_of_others(uid);
+    let preferred = ports::preferred(services.layout.root(), &target.namespace, &target.name);
     let find = |first| {
         let found = ports::find_free(first, &reserved);
         found.ok_or_else(|| format!("no free port from {first} on: end what listens there"))
@@ -108,9 +110,9 @@ fn find_ports(
             ));
         }
         Some(port) => port,
-        None => find(ports::FIRST_REST_PORT)?,
+        None => find(preferred.rest)?,
     };
-    Ok(Ports { rest, rpc: find(ports::FIRST_RPC_PORT)? })
+    Ok(Ports { rest, rpc: find(preferred.rpc)? })
 }
 
 /// Flink's scripts do not start without a process size.

@@ -4,15 +4,30 @@
 //! It refuses to know what listens on them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 
 use crate::limits;
+use crate::record::Ports;
 
-/// Where the search for REST ports begins. Below the range from which systems take ports of outgoing connections.
-pub(crate) const FIRST_REST_PORT: u16 = 18_081;
+/// The lowest REST port. Below the range from which systems take ports of outgoing connections.
+const LOWEST_REST_PORT: u16 = 18_081;
 
-/// Where the search for RPC ports begins.
-pub(crate) const FIRST_RPC_PORT: u16 = 16_123;
+/// The lowest RPC port.
+const LOWEST_RPC_PORT: u16 = 16_123;
+
+/// Over how many ports the deployments are spread.
+const SPREAD: u64 = 1_000;
+
+/// Where the search for the ports of a deployment begins: elsewhere for each, so that two that start at the same time
+/// seldom want the same port, and at the same place for every incarnation, so that its address stays.
+pub(crate) fn preferred(state_directory: &Path, namespace: &str, name: &str) -> Ports {
+    let mut hasher = DefaultHasher::new();
+    (state_directory, namespace, name).hash(&mut hasher);
+    let offset = u16::try_from(hasher.finish() % SPREAD).unwrap_or(0);
+    Ports { rest: LOWEST_REST_PORT + offset, rpc: LOWEST_RPC_PORT + offset }
+}
 
 /// Whether a listener can be opened on this port.
 pub(crate) fn is_free(port: u16) -> bool {
@@ -43,6 +58,15 @@ mod tests {
         let found = find_free(port, &BTreeSet::new()).unwrap();
         assert!(found > port);
         assert!(find_free(port, &BTreeSet::from([found])).is_none_or(|next| next > found));
+    }
+
+    #[test]
+    fn a_deployment_keeps_its_place_and_others_have_other_ones() {
+        let of = |name: &str| preferred(Path::new("/p/.drey"), "default", name);
+        assert_eq!(of("counter").rest, of("counter").rest);
+        let places: BTreeSet<u16> = (0..20).map(|number| of(&format!("job-{number}")).rest).collect();
+        assert!(places.len() > 15, "{places:?}");
+        assert!(places.iter().all(|port| (18_081..19_081).contains(port)));
     }
 
     #[test]

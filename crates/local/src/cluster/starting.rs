@@ -155,6 +155,8 @@ impl Cluster {
             reserved.insert(port);
             Some(port)
         };
+        let preferred =
+            ports::preferred(self.services.layout.root(), &self.target.namespace, &self.target.name);
         let wish = ports::fixed_rest_port(&self.state().record.configuration);
         let rest = match wish {
             Some(port) if ports::is_free(port) => Some(port),
@@ -162,9 +164,9 @@ impl Cluster {
                 let message = format!("port {port} (`rest.port`) is taken: end what listens there");
                 return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
             }
-            None => find(ports::FIRST_REST_PORT),
+            None => find(preferred.rest),
         };
-        let (Some(rest), Some(rpc)) = (rest, find(ports::FIRST_RPC_PORT)) else {
+        let (Some(rest), Some(rpc)) = (rest, find(preferred.rpc)) else {
             return Err(io::Error::new(io::ErrorKind::AddrInUse, "no free port"));
         };
         let record = {
