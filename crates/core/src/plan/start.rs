@@ -339,8 +339,8 @@ fn record_spec(draft: &mut Draft<'_>, desired: &Arc<Desired>, restore: &Restore,
         draft.journal.stable = Stable::Other(Box::new(previous));
     }
     if redeploy {
-        // Upstream marks a redeploy stable at once: rolling back from it would undo what the user chose.
-        draft.journal.stable = Stable::Same;
+        // Rolling back from it would undo what the user chose, and to it, what nobody has seen run.
+        draft.journal.stable = Stable::None;
     }
     draft.journal.state = ReconciliationState::Upgrading;
 }
