@@ -6,9 +6,7 @@ use drey_api::desired::Desired;
 use drey_api::kinds::SavepointFormat;
 
 use crate::journal::Journal;
-use crate::observed::Observed;
-use crate::resource::{Policy, Resource};
-use crate::{JobId, Now, Restore, TriggerId, plan, render};
+use crate::{JobId, Restore, TriggerId};
 
 /// What one step came to.
 #[derive(Clone, Debug)]
@@ -234,16 +232,4 @@ waiting_for! {
     ActionRefused false,
     /// An invariant was broken; this resource is frozen.
     Frozen true,
-}
-
-/// Decides the next step of one resource.
-pub fn decide(
-    resource: &Resource,
-    observed: &Observed,
-    journal: &Journal,
-    policy: &Policy,
-    now: Now,
-) -> Decision {
-    let step = plan::step(resource, observed, journal, policy, now);
-    render::decision(resource, journal, step, policy, now)
 }

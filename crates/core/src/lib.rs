@@ -23,10 +23,9 @@ pub mod plan;
 pub mod render;
 pub mod resource;
 pub mod restore;
-pub mod schedule;
 pub mod status;
 
-pub use decision::{Action, Decision, Event, EventKind, Pace, Waiting, WaitingFor, decide};
+pub use decision::{Action, Decision, Event, EventKind, Pace, Waiting, WaitingFor};
 pub use identity::{JobId, TriggerId};
 pub use intent::{Intent, IntentKind};
 pub use journal::Journal;
@@ -37,3 +36,15 @@ pub use restore::Restore;
 /// A moment, in milliseconds since the Unix epoch, passed in by the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Now(pub i64);
+
+/// Decides the next step of one resource.
+pub fn decide(
+    resource: &Resource,
+    observed: &Observed,
+    journal: &Journal,
+    policy: &Policy,
+    now: Now,
+) -> Decision {
+    let step = plan::step(resource, observed, journal, policy, now);
+    render::decision(resource, journal, step, policy, now)
+}

@@ -507,7 +507,9 @@ fn write_intent(journal: &Journal) -> Option<IntentRecord> {
         epoch: Some(journal.epoch),
         ..IntentRecord::default()
     };
-    let Some(intent) = &journal.intent else { return (journal.seq > 0 || journal.epoch > 0).then_some(empty) };
+    let Some(intent) = &journal.intent else {
+        return (journal.seq > 0 || journal.epoch > 0).then_some(empty);
+    };
     let mut record = IntentRecord {
         seq: intent.seq,
         kind: intent.kind.name().to_owned(),

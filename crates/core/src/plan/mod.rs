@@ -10,6 +10,7 @@ mod draft;
 mod resolve;
 mod rest;
 mod rollback;
+mod snapshots;
 mod start;
 mod stop;
 mod transition;
@@ -23,7 +24,6 @@ use crate::resource::{Policy, Resource};
 
 pub(crate) use draft::{Draft, Flow};
 pub(crate) use start::LAST_STATE_PATH;
-pub(crate) use stop::savepoint_directory;
 
 /// Plans one step.
 pub(crate) fn step<'a>(

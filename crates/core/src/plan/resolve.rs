@@ -561,7 +561,7 @@ fn dispose(draft: &mut Draft<'_>, intent: &Intent, path: &Arc<str>) -> Flow {
         _ => {}
     }
     // Disposal can wait: anything else that is wanted goes first. The entry stays in the history.
-    if !crate::schedule::may_dispose(draft.resource, &draft.journal, draft.observed) {
+    if !super::snapshots::may_dispose(draft.resource, &draft.journal, draft.observed) {
         draft.close();
         return Flow::GoOn;
     }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use drey_api::desired::Desired;
 use drey_api::kinds::{FlinkJobState, JobState, ReconciliationState, UpgradeMode};
 
-use super::{Draft, rollback, start, stop};
+use super::{Draft, rollback, snapshots, start, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::WaitingFor;
 use crate::health::{Verdict, judge};
-use crate::schedule;
 
 /// Plans for a resource whose spec is deployed.
 pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
@@ -229,7 +228,7 @@ fn running(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
     if check_health(draft, desired) {
         return;
     }
-    schedule::plan(draft, desired);
+    snapshots::plan(draft, desired);
 }
 
 /// Restarts an unhealthy job. Returns whether it did.

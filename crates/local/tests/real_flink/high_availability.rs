@@ -176,7 +176,8 @@ async fn check(version: FlinkVersion) {
     until_checkpoint_after(&launcher, &second, before).await;
     let (savepoint, rank) = stop(&launcher, &project, &second).await;
     let deadline = std::time::Instant::now() + LIMIT;
-    while launcher.job_result(&target("real"), &second.desired, &run_of(&second)).await != Seen::Present(FlinkJobState::Finished)
+    while launcher.job_result(&target("real"), &second.desired, &run_of(&second)).await
+        != Seen::Present(FlinkJobState::Finished)
     {
         assert!(std::time::Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(100)).await;

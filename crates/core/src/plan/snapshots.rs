@@ -6,13 +6,13 @@ use drey_api::desired::Desired;
 use drey_api::diff::Effect;
 use drey_api::kinds::JobState;
 
+use super::Draft;
 use crate::assess::{Situation, assess};
 use crate::decision::{Action, WaitingFor};
 use crate::goal::{Goal, goal};
 use crate::intent::{IntentKind, SnapshotCause};
 use crate::journal::{Journal, SavepointCause, SavepointRecord};
 use crate::observed::Observed;
-use crate::plan::Draft;
 use crate::resource::Resource;
 
 /// Plans snapshots of a running job at rest.
@@ -39,7 +39,7 @@ pub(crate) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
 
 fn savepoint(draft: &mut Draft<'_>, desired: &Desired, cause: SnapshotCause) {
     let Some(job_id) = draft.journal.run.as_ref().map(|run| run.job_id.clone()) else { return };
-    let Some(target_directory) = crate::plan::savepoint_directory(draft, desired) else { return };
+    let Some(target_directory) = super::stop::savepoint_directory(draft, desired) else { return };
     if let Some(run) = &mut draft.journal.run {
         run.open_directories.push(target_directory.clone());
     }
