@@ -24,29 +24,36 @@ const PRESERVE: &str = "x-kubernetes-preserve-unknown-fields";
 const POD_TEMPLATE: &str = "pod-template";
 const OBJECT_METADATA: &str = "object-metadata";
 
-/// All four definitions. Made once and kept as text: as trees they would be the larger part of the memory of a
-/// process that needs them a few times in its life.
+/// The four definitions, one at a time. Made once and kept as text: as trees, four at once would be the larger part of
+/// the memory of a process that needs them a few times in its life.
+pub fn each() -> impl Iterator<Item = CustomResourceDefinition> {
+    static TEXTS: OnceLock<[Box<[u8]>; 4]> = OnceLock::new();
+    let make = || {
+        let embedded = Embedded::new();
+        let derived = [
+            FlinkDeployment::crd,
+            FlinkSessionJob::crd,
+            FlinkStateSnapshot::crd,
+            FlinkBlueGreenDeployment::crd,
+        ];
+        derived.map(|derive| {
+            let definition = tidy(derive(), &embedded);
+            serde_json::to_vec(&definition).expect("a definition is plain data with text keys").into()
+        })
+    };
+    TEXTS.get_or_init(make).iter().map(|text| serde_json::from_slice(text).expect("what was written is read"))
+}
+
+/// All four definitions.
 #[must_use]
 pub fn all() -> Vec<CustomResourceDefinition> {
-    static ALL: OnceLock<Box<[u8]>> = OnceLock::new();
-    let make = || {
-        let derived = [
-            FlinkDeployment::crd(),
-            FlinkSessionJob::crd(),
-            FlinkStateSnapshot::crd(),
-            FlinkBlueGreenDeployment::crd(),
-        ];
-        let embedded = Embedded::new();
-        let all: Vec<_> = derived.into_iter().map(|definition| tidy(definition, &embedded)).collect();
-        serde_json::to_vec(&all).expect("a definition is plain data with text keys").into_boxed_slice()
-    };
-    serde_json::from_slice(ALL.get_or_init(make)).expect("what was written is read")
+    each().collect()
 }
 
 /// The definition of a kind as YAML, ending in a newline; `None` for a kind that is not ours.
 #[must_use]
 pub fn yaml(kind: &str) -> Option<String> {
-    let definition = all().into_iter().find(|definition| definition.spec.names.kind == kind)?;
+    let definition = each().find(|definition| definition.spec.names.kind == kind)?;
     let text = serde_saphyr::to_string(&definition).expect("a definition is plain data with text keys");
     Some(if text.ends_with('\n') { text } else { text + "\n" })
 }

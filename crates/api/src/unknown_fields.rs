@@ -33,7 +33,7 @@ pub fn unknown_fields(object: &Value) -> Vec<String> {
     found
 }
 
-/// The schema of one of our kinds. Kept as text between calls, as [`crd::all`] is.
+/// The schema of one of our kinds. Kept as text between calls, as the definitions of [`crd::each`] are.
 fn schema(kind: &str) -> Option<Value> {
     static SCHEMAS: OnceLock<BTreeMap<String, String>> = OnceLock::new();
     let schema_of = |definition: &_| {
@@ -41,9 +41,8 @@ fn schema(kind: &str) -> Option<Value> {
         Some(value.pointer("/spec/versions/0/schema/openAPIV3Schema")?.to_string())
     };
     let schemas = SCHEMAS.get_or_init(|| {
-        crd::all()
-            .iter()
-            .filter_map(|definition| Some((definition.spec.names.kind.clone(), schema_of(definition)?)))
+        crd::each()
+            .filter_map(|definition| Some((definition.spec.names.kind.clone(), schema_of(&definition)?)))
             .collect()
     });
     serde_json::from_str(schemas.get(kind)?).ok()

@@ -11,7 +11,7 @@ use kube::api::PostParams;
 /// The answer of the API server.
 pub(crate) async fn install(client: &kube::Client) -> Result<(), Failure> {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
-    for definition in drey_api::crd::all() {
+    for definition in drey_api::crd::each() {
         let name = definition.metadata.name.clone().unwrap_or_default();
         install_one(&api, definition)
             .await
