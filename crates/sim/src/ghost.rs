@@ -299,6 +299,7 @@ impl World {
         self.ghost.accepted.insert(after.seq);
         self.check_choice(before, after);
         self.check_end(after);
+        self.check_leaving(before, after);
         self.check_history(before, after);
         self.check_rollback(before, after);
         self.check_suspended(after);
@@ -350,6 +351,18 @@ impl World {
             let what =
                 format!("run {} ended as {} and then as {}", run.seq, known.as_str(), end.state.as_str());
             self.violate("S10", what);
+        }
+    }
+
+    /// S10: a job that is being taken down does not come back, although its JobManager still tells of it.
+    fn check_leaving(&mut self, before: &Journal, after: &Journal) {
+        let leaving = |journal: &Journal| {
+            matches!(journal.intent.as_ref().map(|intent| &intent.kind), Some(IntentKind::Teardown { .. }))
+        };
+        let over = before.job.state.is_some_and(FlinkJobState::is_terminal);
+        let comes_back = after.job.state.is_some_and(|state| !state.is_terminal());
+        if leaving(before) && leaving(after) && over && comes_back {
+            self.violate("S10", "a job that is being taken down is shown as running again");
         }
     }
 

@@ -74,7 +74,8 @@ fn cluster(world: &World, cached: &Resource) -> Seen<Cluster> {
 pub fn rest(world: &World, cached: &Resource, ever_reachable: bool) -> Option<Rest> {
     let cluster = world.cluster.as_ref()?;
     let manager = world.job_managers.iter().find(|manager| manager.cluster_uid == cluster.uid)?;
-    if !manager.up || manager.hung || cluster.terminating {
+    // One that is going away answers until it is gone.
+    if !manager.up || manager.hung {
         return Some(Rest { ever_reachable, ..Rest::default() });
     }
     let Some(run) = &cached.status.run else {

@@ -62,6 +62,9 @@ fn absorb_job(draft: &mut Draft<'_>, rest: &Rest, job: &JobView) {
     let state = shown_state(job);
     if job.state.is_terminal() {
         absorb_end(draft, rest, job.state);
+    } else if is_taken_down(draft) {
+        // A cluster that is going away tells of its job until it is gone.
+        return;
     }
     // A terminal state absorbs: a JobManager that was restarted over a dirty job result may say anything.
     if draft.journal.end().is_some_and(|end| end.state != state) {
@@ -86,6 +89,11 @@ fn absorb_job(draft: &mut Draft<'_>, rest: &Rest, job: &JobView) {
         draft.journal.stable = Stable::Same;
         draft.journal.error = None;
     }
+}
+
+fn is_taken_down(draft: &Draft<'_>) -> bool {
+    let intent = draft.journal.intent.as_ref().map(|intent| &intent.kind);
+    matches!(intent, Some(IntentKind::Teardown { .. }))
 }
 
 /// The run is over. What it left is believed once it was asked for after the end.
