@@ -39,7 +39,7 @@ pub(crate) fn decision(
     record_problem(&mut draft, before);
     draft.journal.conditions = conditions(resource, &draft.journal, &before.conditions, now);
     let busy = draft.action.is_some() || draft.journal.intent.is_some() || !draft.at_rest;
-    let interval_ms = if busy { policy.progress_interval_ms } else { policy.rest_interval_ms };
+    let interval_ms = if busy { patience_ms(&draft.journal, policy, now) } else { policy.rest_interval_ms };
     Decision {
         wake_after_ms: draft.wake_after_ms.map_or(interval_ms, |wake_ms| wake_ms.min(interval_ms)),
         pace: if busy { Pace::Fast } else { Pace::Slow },
@@ -48,6 +48,14 @@ pub(crate) fn decision(
         look_closer: false,
         events: draft.events,
     }
+}
+
+/// How often something that is under way is looked at although nothing is heard of it: the longer it takes already,
+/// the less often, down to a tenth, so that a hundred JobManagers that hang cost little.
+fn patience_ms(journal: &Journal, policy: &Policy, now: Now) -> i64 {
+    let waits = journal.conditions.iter().find(|record| &*record.kind == "Reconciling" && record.status);
+    let waited_ms = waits.map_or(0, |record| now.0.saturating_sub(record.since_ms));
+    (waited_ms / 10).clamp(policy.progress_interval_ms, policy.progress_interval_ms.saturating_mul(10))
 }
 
 /// Whoever has lost the leadership writes nothing any more, not even that.
