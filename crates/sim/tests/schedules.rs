@@ -5,7 +5,7 @@ use drey_sim::schedule::{Plan, run};
 use drey_sim::search::{exhaustive, hunt, swarm};
 
 /// Schedules of the swarm that run with every change. `cargo xtask sim --seeds N` runs more.
-const SWARM: u64 = 10_000;
+const SWARM: u64 = 100_000;
 /// Schedules within which each planted bug has to be caught.
 const HUNT: u64 = 200_000;
 
