@@ -29,7 +29,7 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
             }
             // A job that was never seen may still be submitted: `main` takes the time it takes.
             Situation::JobMissing if was_seen(draft) && stop::is_settled_missing(draft) => {}
-            Situation::Failing(..) if has_never_been_up(draft) => {}
+            Situation::Failing(..) if stop::never_available(draft) => {}
             Situation::JobMissing | Situation::Failing(..) if !draft.is_live() => return,
             Situation::Starting
             | Situation::Unreachable
@@ -52,10 +52,6 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
         }
     }
     remove(draft);
-}
-
-fn has_never_been_up(draft: &Draft<'_>) -> bool {
-    draft.observed.cluster.present().is_some_and(|cluster| cluster.never_available)
 }
 
 /// Whether the job of this run was submitted: its start is on record.

@@ -178,8 +178,7 @@ fn expire(draft: &mut Draft<'_>) {
 
 fn failing(draft: &mut Draft<'_>, reason: &str, message: &str) {
     // One that was up may have ended with its job.
-    let was_up = draft.observed.cluster.present().is_some_and(|cluster| !cluster.never_available);
-    if was_up && !draft.is_live() {
+    if !stop::never_available(draft) && !draft.is_live() {
         return;
     }
     let text = format!("[{reason}] {message}");

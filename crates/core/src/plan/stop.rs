@@ -193,7 +193,7 @@ fn has_open_requests(draft: &Draft<'_>) -> bool {
 
 /// Whether no job can have run in this cluster, nor will while it goes away: its JobManager never came up, and cannot.
 /// One that is merely still starting may run its job before the deletion reaches it.
-fn never_available(draft: &Draft<'_>) -> bool {
+pub(super) fn never_available(draft: &Draft<'_>) -> bool {
     draft.observed.cluster.present().is_some_and(cannot_run)
 }
 
