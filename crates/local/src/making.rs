@@ -98,21 +98,15 @@ fn find_ports(
 ) -> Result<Ports, String> {
     let reserved = services.ports_of_others(uid);
     let preferred = ports::preferred(services.layout.root(), &target.namespace, &target.name);
-    let find = |first| {
-        let found = ports::find_free(first, &reserved);
-        found.ok_or_else(|| format!("no free port from {first} on: end what listens there"))
-    };
-    let rest = match ports::fixed_rest_port(configuration) {
-        Some(port) if reserved.contains(&port) || !ports::is_free(port) => {
-            return Err(format!(
-                "spec.flinkConfiguration `rest.port`: port {port} is taken: end what listens there, choose another, \
-                 or leave it out to have a free one"
-            ));
-        }
-        Some(port) => port,
-        None => find(preferred.rest)?,
-    };
-    Ok(Ports { rest, rpc: find(preferred.rpc)? })
+    let fixed = ports::fixed_rest_port(configuration);
+    if let Some(port) = fixed.filter(|port| reserved.contains(port) || !ports::is_free(*port)) {
+        return Err(format!(
+            "spec.flinkConfiguration `rest.port`: port {port} is taken: end what listens there, choose another, or \
+             leave it out to have a free one"
+        ));
+    }
+    ports::choose(&preferred, fixed, reserved)
+        .map_err(|first| format!("no free port from {first} on: end what listens there"))
 }
 
 /// Flink's scripts do not start without a process size.

@@ -29,13 +29,31 @@ pub(crate) fn preferred(state_directory: &Path, namespace: &str, name: &str) -> 
     Ports { rest: LOWEST_REST_PORT + offset, rpc: LOWEST_RPC_PORT + offset }
 }
 
+/// The ports of a deployment: its preferred ones, or the next that are free. A REST port that the user fixed stays.
+///
+/// # Errors
+/// From which port on none is free.
+pub(crate) fn choose(
+    preferred: &Ports,
+    fixed_rest: Option<u16>,
+    mut reserved: BTreeSet<u16>,
+) -> Result<Ports, u16> {
+    let rest = match fixed_rest {
+        Some(port) => port,
+        None => find_free(preferred.rest, &reserved).ok_or(preferred.rest)?,
+    };
+    reserved.insert(rest);
+    let rpc = find_free(preferred.rpc, &reserved).ok_or(preferred.rpc)?;
+    Ok(Ports { rest, rpc })
+}
+
 /// Whether a listener can be opened on this port.
 pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
 /// The first free port from `first` that is not reserved for another cluster.
-pub(crate) fn find_free(first: u16, reserved: &BTreeSet<u16>) -> Option<u16> {
+fn find_free(first: u16, reserved: &BTreeSet<u16>) -> Option<u16> {
     (first..first.saturating_add(limits::PORTS_TRIED_MAX))
         .find(|port| !reserved.contains(port) && is_free(*port))
 }

@@ -15,7 +15,7 @@ use crate::command_line::{self, Surroundings};
 use crate::java::{self, JavaPlaces};
 use crate::ports;
 use crate::process_table::{CLUSTER_VARIABLE, ProcessIdentity, SLOT_VARIABLE, family, variable_of};
-use crate::record::{ClusterRecord, Ports, ProcessRecord, Slot};
+use crate::record::{ClusterRecord, ProcessRecord, Slot};
 use crate::services::now_ms;
 use crate::spawn::{self, Launch, SpawnError};
 
@@ -149,29 +149,18 @@ impl Cluster {
         if ports::is_free(before.rest) && ports::is_free(before.rpc) {
             return Ok(());
         }
-        let mut reserved = self.services.ports_of_others(&self.uid);
-        let mut find = |first| {
-            let port = ports::find_free(first, &reserved)?;
-            reserved.insert(port);
-            Some(port)
-        };
+        let taken = |message: String| io::Error::new(io::ErrorKind::AddrInUse, message);
+        let fixed = ports::fixed_rest_port(&self.state().record.configuration);
+        if let Some(port) = fixed.filter(|port| !ports::is_free(*port)) {
+            return Err(taken(format!("port {port} (`rest.port`) is taken: end what listens there")));
+        }
         let preferred =
             ports::preferred(self.services.layout.root(), &self.target.namespace, &self.target.name);
-        let wish = ports::fixed_rest_port(&self.state().record.configuration);
-        let rest = match wish {
-            Some(port) if ports::is_free(port) => Some(port),
-            Some(port) => {
-                let message = format!("port {port} (`rest.port`) is taken: end what listens there");
-                return Err(io::Error::new(io::ErrorKind::AddrInUse, message));
-            }
-            None => find(preferred.rest),
-        };
-        let (Some(rest), Some(rpc)) = (rest, find(preferred.rpc)) else {
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, "no free port"));
-        };
+        let found = ports::choose(&preferred, fixed, self.services.ports_of_others(&self.uid))
+            .map_err(|first| taken(format!("no free port from {first} on: end what listens there")))?;
         let record = {
             let mut state = self.state();
-            state.record.ports = Ports { rest, rpc };
+            state.record.ports = found;
             state.record.clone()
         };
         tracing::info!(cluster = %self.target.name, ?before, ?record.ports, "ports were taken, others are used");
