@@ -55,7 +55,10 @@ pub(crate) fn flink_home(version: &str) -> Result<PathBuf> {
     std::fs::create_dir_all(parent)?;
     let staging = parent.join(format!(".{version}.{}", std::process::id()));
     let mut install = command("python3", &["-m", "pip", "install", "--quiet", "--no-deps", "--target"]);
-    install.arg(&staging).arg(format!("apache-flink-libraries=={version}"));
+    // The one has the scripts of a distribution, the other its jars.
+    install
+        .arg(&staging)
+        .args(["apache-flink", "apache-flink-libraries"].map(|name| format!("{name}=={version}")));
     let outcome = run(install).and_then(|()| adopt(&staging.join("pyflink"), &home));
     // What is left of the package is of no use, whatever came of it.
     let _absent = std::fs::remove_dir_all(&staging);
@@ -64,6 +67,13 @@ pub(crate) fn flink_home(version: &str) -> Result<PathBuf> {
 }
 
 fn adopt(unpacked: &Path, home: &Path) -> Result<()> {
+    if !unpacked.join("bin/flink").is_file() {
+        bail!("the packages hold no `bin/flink`");
+    }
+    if home.exists() {
+        // One that was not complete.
+        std::fs::remove_dir_all(home)?;
+    }
     let scripts = std::fs::read_dir(unpacked.join("bin")).context("the package holds no `bin`")?;
     for script in scripts {
         let path = script?.path();
