@@ -62,6 +62,9 @@ pub fn assess<'a>(observed: &'a Observed, journal: &Journal) -> Situation<'a> {
 }
 
 fn silent<'a>(cluster: &'a Cluster, rest: Option<&Rest>) -> Situation<'a> {
+    if let Some(missing) = &cluster.missing {
+        return Situation::Failing("Missing", missing);
+    }
     match &cluster.phase {
         ClusterPhase::Failing { reason, message } => Situation::Failing(reason, message),
         ClusterPhase::Starting => Situation::Starting,

@@ -35,6 +35,13 @@ pub enum Action {
     RemoveFinalizer,
     /// Create the cluster. An existing one with the same name is left alone, whoever made it.
     Deploy(Box<Deployment>),
+    /// Create what is missing of the cluster with this uid. Another cluster is left alone, and none is created.
+    Complete {
+        /// The incarnation.
+        cluster_uid: Arc<str>,
+        /// What it was made from.
+        deployment: Box<Deployment>,
+    },
     /// Delete exactly these high-availability ConfigMaps, as (name, uid).
     DeleteHighAvailability(Vec<(Arc<str>, Arc<str>)>),
     /// Remove the job graphs from these ConfigMaps, as (name, resourceVersion).
@@ -115,6 +122,7 @@ impl Action {
             | Action::StripJobGraphs(_)
             | Action::DeleteCluster { .. } => true,
             Action::AddFinalizer
+            | Action::Complete { .. }
             | Action::Stop { .. }
             | Action::Cancel { .. }
             | Action::Savepoint { .. }

@@ -35,6 +35,11 @@ pub enum IntentKind {
         /// Which recorded spec it runs.
         target: DeployTarget,
     },
+    /// Create what is missing of the cluster of the current run.
+    Complete {
+        /// The incarnation.
+        cluster_uid: Arc<str>,
+    },
     /// Stop the job with a savepoint.
     Stop {
         /// The job.
@@ -108,7 +113,10 @@ impl IntentKind {
     /// Whether the job goes on running under it.
     pub fn leaves_running(&self) -> bool {
         match self {
-            IntentKind::Savepoint { .. } | IntentKind::Checkpoint { .. } | IntentKind::Dispose { .. } => true,
+            IntentKind::Complete { .. }
+            | IntentKind::Savepoint { .. }
+            | IntentKind::Checkpoint { .. }
+            | IntentKind::Dispose { .. } => true,
             IntentKind::Deploy { .. }
             | IntentKind::Stop { .. }
             | IntentKind::Cancel { .. }
@@ -120,6 +128,7 @@ impl IntentKind {
     pub fn name(&self) -> &'static str {
         match self {
             IntentKind::Deploy { .. } => "Deploy",
+            IntentKind::Complete { .. } => "Complete",
             IntentKind::Stop { .. } => "StopWithSavepoint",
             IntentKind::Cancel { .. } => "Cancel",
             IntentKind::Teardown { .. } => "Teardown",

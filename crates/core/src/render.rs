@@ -51,11 +51,12 @@ pub(crate) fn decision(
 }
 
 /// How often something that is under way is looked at although nothing is heard of it: the longer it takes already,
-/// the less often, down to a tenth, so that a hundred JobManagers that hang cost little.
+/// the less often, down to a thirtieth, so that a thousand JobManagers that hang cost little. News of it does not wait
+/// for that.
 fn patience_ms(journal: &Journal, policy: &Policy, now: Now) -> i64 {
     let waits = journal.conditions.iter().find(|record| &*record.kind == "Reconciling" && record.status);
     let waited_ms = waits.map_or(0, |record| now.0.saturating_sub(record.since_ms));
-    (waited_ms / 10).clamp(policy.progress_interval_ms, policy.progress_interval_ms.saturating_mul(10))
+    (waited_ms / 4).clamp(policy.progress_interval_ms, policy.progress_interval_ms.saturating_mul(30))
 }
 
 /// Whoever has lost the leadership writes nothing any more, not even that.

@@ -139,9 +139,8 @@ fn read_intent(record: Option<&IntentRecord>) -> Result<(Option<Intent>, i64, i6
             drain: record.drain.unwrap_or(false),
         },
         "Cancel" => IntentKind::Cancel { job_id: job_id(record) },
-        "Teardown" => {
-            IntentKind::Teardown { cluster_uid: Arc::from(record.cluster_uid.as_deref().unwrap_or_default()) }
-        }
+        "Complete" => IntentKind::Complete { cluster_uid: cluster_uid(record) },
+        "Teardown" => IntentKind::Teardown { cluster_uid: cluster_uid(record) },
         "Savepoint" => IntentKind::Savepoint {
             job_id: job_id(record),
             trigger_id: trigger_id(record),
@@ -166,6 +165,10 @@ fn read_intent(record: Option<&IntentRecord>) -> Result<(Option<Intent>, i64, i6
         kind,
     };
     Ok((Some(intent), record.seq, epoch))
+}
+
+fn cluster_uid(record: &IntentRecord) -> Arc<str> {
+    Arc::from(record.cluster_uid.as_deref().unwrap_or_default())
 }
 
 fn job_id(record: &IntentRecord) -> JobId {
@@ -535,7 +538,9 @@ fn write_intent(journal: &Journal) -> Option<IntentRecord> {
             record.drain = Some(*drain);
         }
         IntentKind::Cancel { job_id } => record.job_id = Some(job_id.as_str().to_owned()),
-        IntentKind::Teardown { cluster_uid } => record.cluster_uid = Some(cluster_uid.to_string()),
+        IntentKind::Complete { cluster_uid } | IntentKind::Teardown { cluster_uid } => {
+            record.cluster_uid = Some(cluster_uid.to_string());
+        }
         IntentKind::Savepoint { job_id, trigger_id, target_directory, cause } => {
             record.job_id = Some(job_id.as_str().to_owned());
             record.trigger_id = Some(trigger_id.as_str().to_owned());

@@ -8,7 +8,6 @@ use std::time::Duration;
 use drey_api::desired::Desired;
 use drey_api::kinds::{CheckpointType, SavepointFormat};
 use drey_core::Action;
-use drey_core::decision::Deployment;
 use drey_flink::rest::{CheckpointKind, SavepointRequest, StopRequest};
 use drey_flink::{FlinkRest, RestError};
 use kube::api::{Patch, PatchParams};
@@ -101,6 +100,7 @@ pub(crate) fn kind(action: &Action) -> &'static str {
         Action::AddFinalizer => "add_finalizer",
         Action::RemoveFinalizer => "remove_finalizer",
         Action::Deploy(_) => "deploy",
+        Action::Complete { .. } => "complete",
         Action::DeleteHighAvailability(_) => "delete_high_availability",
         Action::StripJobGraphs(_) => "strip_job_graphs",
         Action::Stop { .. } => "stop",
@@ -118,6 +118,7 @@ pub(crate) fn words(action: &Action) -> &'static str {
         Action::AddFinalizer => "adding the finalizer",
         Action::RemoveFinalizer => "removing the finalizer",
         Action::Deploy(_) => "creating the cluster",
+        Action::Complete { .. } => "creating what is missing of the cluster",
         Action::DeleteHighAvailability(_) => "removing the high-availability data of earlier runs",
         Action::StripJobGraphs(_) => "removing the old job graph from the high-availability data",
         Action::Stop { .. } => "stopping the job with a savepoint",
@@ -141,7 +142,9 @@ impl Actor {
 
     fn limit(&self, action: &Action) -> Duration {
         match action {
-            Action::Deploy(_) | Action::DeleteCluster { .. } => self.limits.launch_timeout,
+            Action::Deploy(_) | Action::Complete { .. } | Action::DeleteCluster { .. } => {
+                self.limits.launch_timeout
+            }
             Action::AddFinalizer
             | Action::RemoveFinalizer
             | Action::DeleteHighAvailability(_)
@@ -159,7 +162,10 @@ impl Actor {
         match action {
             Action::AddFinalizer => self.change_finalizers(&subject.stored, true).await,
             Action::RemoveFinalizer => self.change_finalizers(&subject.stored, false).await,
-            Action::Deploy(deployment) => self.deploy(subject, deployment).await,
+            Action::Deploy(deployment) => self.launcher.apply(&target, deployment).await.into(),
+            Action::Complete { cluster_uid, deployment } => {
+                self.launcher.complete(&target, cluster_uid, deployment).await.into()
+            }
             Action::DeleteCluster { uid } => self.launcher.delete(&target, uid).await.into(),
             Action::DeleteHighAvailability(maps) => {
                 high_availability::delete(&self.client, &subject.stored.key, maps).await
@@ -173,10 +179,6 @@ impl Actor {
             | Action::Checkpoint { .. }
             | Action::Dispose { .. } => self.ask_flink(subject, action).await,
         }
-    }
-
-    async fn deploy(&self, subject: &Subject, deployment: &Deployment) -> Outcome {
-        self.launcher.apply(&subject.stored.target(), deployment).await.into()
     }
 
     async fn change_finalizers(&self, stored: &Stored, present: bool) -> Outcome {
@@ -261,6 +263,7 @@ async fn request(
         Action::AddFinalizer
         | Action::RemoveFinalizer
         | Action::Deploy(_)
+        | Action::Complete { .. }
         | Action::DeleteHighAvailability(_)
         | Action::StripJobGraphs(_)
         | Action::DeleteCluster { .. } => Outcome::Refused("this is no request to Flink".to_owned()),

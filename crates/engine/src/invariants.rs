@@ -2,6 +2,8 @@
 //! project's list of invariants. A decision that breaks one is not carried out, and its resource is frozen: a fault
 //! in deciding must not become a fault in the world. Refuses to judge whether a decision is wise.
 
+use std::sync::Arc;
+
 use drey_core::decision::{Action, Decision, Deployment};
 use drey_core::intent::IntentKind;
 use drey_core::observed::Observed;
@@ -89,6 +91,13 @@ fn write_ahead(journal: &Journal, action: &Action) -> Result<(), Broken> {
         ) => job_id == job && trigger_id == trigger,
         (Action::Cancel { job_id }, Some(IntentKind::Cancel { job_id: job })) => job_id == job,
         (Action::Dispose { path, .. }, Some(IntentKind::Dispose { path: on_record })) => path == on_record,
+        (Action::Complete { cluster_uid, deployment }, Some(IntentKind::Deploy { .. })) => {
+            is_run(journal, cluster_uid, deployment)
+        }
+        (
+            Action::Complete { cluster_uid, deployment },
+            Some(IntentKind::Complete { cluster_uid: on_record }),
+        ) => cluster_uid == on_record && is_run(journal, cluster_uid, deployment),
         (Action::DeleteCluster { uid }, Some(IntentKind::Teardown { cluster_uid })) => uid == cluster_uid,
         (Action::StripJobGraphs(_), Some(IntentKind::Deploy { restore, .. })) => {
             *restore == Restore::LastState
@@ -101,6 +110,7 @@ fn write_ahead(journal: &Journal, action: &Action) -> Result<(), Broken> {
         (Action::DeleteHighAvailability(_), None) => true,
         (
             Action::Deploy(_)
+            | Action::Complete { .. }
             | Action::Stop { .. }
             | Action::Savepoint { .. }
             | Action::Checkpoint { .. }
@@ -115,6 +125,15 @@ fn write_ahead(journal: &Journal, action: &Action) -> Result<(), Broken> {
     holds("S6", on_record, || {
         let open = intent.map_or("none", IntentKind::name);
         format!("{} is not what the intent on record says (intent: {open})", crate::act::words(action))
+    })
+}
+
+/// The cluster is that of the run on record, and what is created is what it was made from.
+fn is_run(journal: &Journal, cluster_uid: &Arc<str>, deployment: &Deployment) -> bool {
+    journal.run.as_ref().is_some_and(|run| {
+        run.cluster_uid.as_ref() == Some(cluster_uid)
+            && run.seq == deployment.seq
+            && run.job_id == deployment.job_id
     })
 }
 
@@ -142,6 +161,7 @@ fn on_evidence(resource: &Resource, observed: &Observed, action: &Action) -> Res
             holds("S23", gone, || "the cluster may still be alive".to_owned())
         }
         Action::AddFinalizer
+        | Action::Complete { .. }
         | Action::Stop { .. }
         | Action::Cancel { .. }
         | Action::Savepoint { .. }
@@ -177,8 +197,6 @@ fn holds(name: &'static str, condition: bool, what: impl FnOnce() -> String) -> 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use drey_api::desired::Invalid;
     use drey_api::kinds::FlinkJobState;
     use drey_core::decision::Pace;
@@ -242,6 +260,7 @@ mod tests {
             flink_version: None,
             phase: ClusterPhase::Available,
             never_available: false,
+            missing: None,
         })
     }
 

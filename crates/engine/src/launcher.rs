@@ -40,12 +40,32 @@ pub trait Launcher: Send + Sync + 'static {
     /// gone and no pod or process of any incarnation is alive. A failed look is `Unknown`.
     async fn observe(&self, target: &Target) -> Seen<Cluster>;
 
+    /// What is known of the cluster from the changes heard of so far, without asking: enough to see that something is
+    /// to be done, not to do it. A launcher for which looking is cheap looks.
+    async fn glance(&self, target: &Target) -> Seen<Cluster> {
+        self.observe(target).await
+    }
+
     /// Creates the cluster. One that exists already, whichever intent made it, is left alone. Either everything of
     /// the cluster comes to exist, or what was created is removed by a later `delete`.
     ///
     /// # Errors
     /// See [`LaunchError`].
     async fn apply(&self, target: &Target, deployment: &Deployment) -> Result<(), LaunchError>;
+
+    /// Creates what the last look found missing of the incarnation `uid`, which was made from `deployment`. Creates
+    /// nothing of any other, and no cluster. A launcher that never sees anything missing has nothing to do.
+    ///
+    /// # Errors
+    /// See [`LaunchError`].
+    async fn complete(
+        &self,
+        _target: &Target,
+        _uid: &str,
+        _deployment: &Deployment,
+    ) -> Result<(), LaunchError> {
+        Ok(())
+    }
 
     /// Begins to take down the incarnation `uid`, and no other. Returns at once; `observe` tells when it is over.
     ///

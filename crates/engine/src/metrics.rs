@@ -164,6 +164,7 @@ pub(crate) const ACTION_KINDS: &[&str] = &[
     "add_finalizer",
     "remove_finalizer",
     "deploy",
+    "complete",
     "delete_high_availability",
     "strip_job_graphs",
     "stop",

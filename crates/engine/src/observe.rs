@@ -50,7 +50,7 @@ pub(crate) async fn live(
     remembered: &Remembered,
 ) -> Observed {
     let target = stored.target();
-    let cluster = cluster(actor, &target).await;
+    let cluster = within(actor, actor.launcher.observe(&target)).await;
     let high_availability = within(actor, high_availability::read(&actor.client, &stored.key)).await;
     let open_snapshot = open_snapshot(actor, &target, journal).await;
     let (retained_checkpoint, job_result) = match (journal.run.as_ref(), journal.deployed()) {
@@ -91,9 +91,9 @@ async fn retained_checkpoint(
     }
 }
 
-/// Looks at the cluster now.
-pub(crate) async fn cluster(actor: &Actor, target: &Target) -> Seen<Cluster> {
-    within(actor, actor.launcher.observe(target)).await
+/// What is heard of the cluster.
+pub(crate) async fn glance(actor: &Actor, target: &Target) -> Seen<Cluster> {
+    within(actor, actor.launcher.glance(target)).await
 }
 
 /// The newest snapshot in the directories of requests whose outcome nobody knows.

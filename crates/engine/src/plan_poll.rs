@@ -62,9 +62,10 @@ fn operation(shared: &Shared, stored: &Stored, journal: &Journal) -> Operation {
         }
         IntentKind::Checkpoint { trigger_id, .. } => (trigger_id, Operation::Checkpoint),
         IntentKind::Dispose { .. } => return disposal(shared, stored, intent.seq),
-        IntentKind::Deploy { .. } | IntentKind::Cancel { .. } | IntentKind::Teardown { .. } => {
-            return Operation::None;
-        }
+        IntentKind::Deploy { .. }
+        | IntentKind::Complete { .. }
+        | IntentKind::Cancel { .. }
+        | IntentKind::Teardown { .. } => return Operation::None,
     };
     // An id that Flink cannot read was never taken by it.
     trigger.as_str().parse().map_or(Operation::NotAsked, asked)

@@ -237,7 +237,7 @@ async fn look(shared: &Shared, stored: &Stored) -> Seen<Cluster> {
         return seen;
     }
     let began = Instant::now();
-    let seen = observe::cluster(&shared.actor, &stored.target()).await;
+    let seen = observe::glance(&shared.actor, &stored.target()).await;
     shared.index.with(&stored.key, |slot| {
         slot.cluster = ClusterLook { seen: seen.clone(), at: Some(began) };
     });
@@ -279,6 +279,9 @@ async fn write(shared: &Shared, subjects: &Subjects, decision: &Decision) -> Res
     }
 }
 
+/// Shorter waits than this are kept to the millisecond.
+const SPREAD_FROM: Duration = Duration::from_secs(4);
+
 /// When to step again if nothing happens. A decision at rest asks for the interval at rest when nothing is due within
 /// it; when the next thing is due, the same decision tells under a policy that is in no hurry. Resources at rest are
 /// thus stepped on changes, when something is due, and else only at a heartbeat.
@@ -287,7 +290,8 @@ fn wake(shared: &Shared, subjects: &Subjects, observed: &Observed, decision: &De
     let asked = duration(decision.wake_after_ms);
     let nothing_due = decision.wake_after_ms == shared.policy.rest_interval_ms;
     if decision.pace == Pace::Fast || decision.action.is_some() || !nothing_due {
-        return asked;
+        // What began to wait together is not looked at together for ever; earlier does no harm.
+        return if asked < SPREAD_FROM { asked } else { jittered(asked, subjects.stored.key.seed()) };
     }
     let Subjects { stored, resource, journal } = subjects;
     let later = decide(resource, observed, journal, &shared.patient, shared.clock.now());

@@ -16,9 +16,11 @@ pub enum Kind {
     Fault,
     /// What the user does.
     User,
+    /// Clusters that are made by half, or lose a part.
+    Part,
 }
 
-const KINDS: usize = 5;
+const KINDS: usize = 6;
 
 /// A seeded source of choices.
 #[derive(Clone, Debug)]

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use drey_api::kinds::FlinkJobState;
 use drey_core::intent::SnapshotCause;
 use drey_core::journal::Journal;
-use drey_core::{Action, IntentKind};
+use drey_core::{Action, IntentKind, Restore};
 
+use crate::chance::Kind;
 use crate::flink::{Flaw, JobManager, Operation, OperationKind, Phase};
 use crate::world::{Cluster, Resource, World};
 
@@ -19,6 +20,7 @@ pub fn apply(world: &mut World, cached: &Resource, action: &Action, seq: i64) ->
         Action::AddFinalizer => finalizer(world, cached, true),
         Action::RemoveFinalizer => finalizer(world, cached, false),
         Action::Deploy(deployment) => deploy(world, cached, deployment),
+        Action::Complete { cluster_uid, deployment } => complete(world, cluster_uid, deployment),
         Action::DeleteHighAvailability(maps) => {
             delete_maps(world, maps);
             Ok(())
@@ -119,6 +121,7 @@ fn deploy(
         &deployment.restore,
     );
     let flaw = flaw(desired);
+    let whole = !world.chance.trouble(Kind::Part, world.setup.fault_permille);
     let uid = world.new_uid("cluster");
     world.cluster = Some(Cluster {
         uid: uid.clone(),
@@ -141,6 +144,7 @@ fn deploy(
         version: desired.flink_version,
         high_availability: desired.options.high_availability,
         flaw,
+        whole,
         boots: 0,
         up: false,
         ever_up: false,
@@ -149,6 +153,33 @@ fn deploy(
         operations: Vec::new(),
         newest: None,
     });
+    Ok(())
+}
+
+/// Creates what is missing of a cluster: exactly what it was made from, and of no other cluster.
+fn complete(
+    world: &mut World,
+    uid: &Arc<str>,
+    deployment: &drey_core::decision::Deployment,
+) -> Result<(), String> {
+    let Some(cluster) = world.cluster.as_ref().filter(|cluster| cluster.uid == *uid && !cluster.terminating)
+    else {
+        return Err("there is no such cluster".to_owned());
+    };
+    let same = cluster.seq == deployment.seq
+        && cluster.job_id == deployment.job_id
+        // That one never starts a job from anything but its newest checkpoint.
+        && (cluster.restore == deployment.restore || deployment.restore == Restore::LastState)
+        && cluster.generation == deployment.generation;
+    if !same {
+        world.violate("S3", "a cluster is completed with what another one was made from");
+        return Ok(());
+    }
+    let cut = world.chance.trouble(Kind::Part, world.setup.fault_permille);
+    for manager in world.job_managers.iter_mut().filter(|manager| manager.cluster_uid == *uid) {
+        manager.whole = !cut;
+    }
+    world.tell(|_| format!("the cluster is completed{}", if cut { " in part" } else { "" }));
     Ok(())
 }
 

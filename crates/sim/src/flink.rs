@@ -55,6 +55,8 @@ pub struct JobManager {
     pub high_availability: bool,
     /// How it misbehaves.
     pub flaw: Flaw,
+    /// Everything exists that it needs to start.
+    pub whole: bool,
     /// Restarts of the process.
     pub boots: u32,
     /// Up and answering, or still booting.

@@ -21,6 +21,7 @@ impl World {
     }
 
     fn move_once(&mut self) {
+        self.lose_part();
         let managers = self.job_managers.len() as u64;
         let pick = self.chance.below(Kind::World, managers + 2);
         if pick < managers {
@@ -29,6 +30,16 @@ impl World {
             self.clean_up_stores();
         } else {
             self.reap();
+        }
+    }
+
+    /// Somebody deletes what a cluster needs to start.
+    fn lose_part(&mut self) {
+        if !self.job_managers.is_empty() && self.chance.trouble(Kind::Part, self.setup.fault_permille / 20) {
+            for manager in &mut self.job_managers {
+                manager.whole = false;
+            }
+            self.tell(|_| "somebody deletes the cluster's ConfigMap".to_owned());
         }
     }
 
@@ -88,7 +99,8 @@ impl World {
             return;
         }
         if !manager.up {
-            let boots = manager.flaw != Flaw::Image && !self.is_terminated(&self.job_managers[index]);
+            let manager = &self.job_managers[index];
+            let boots = manager.flaw != Flaw::Image && !self.is_terminated(manager) && manager.whole;
             if boots && self.chance.percent(Kind::World, 60) {
                 self.boot(index);
             }

@@ -79,6 +79,8 @@ bugs! {
     ReleasesEarly "FLINK-28187 class",
     /// High-availability data is deleted before the savepoint is on record.
     DeletesStoreEarly "FLINK-36037 class",
+    /// A cluster that was made by half counts as made.
+    LeavesHalfMade "a cluster made by half",
     /// A lost JobManager is started from its first savepoint although the store has newer checkpoints.
     RecoversFromBase "FLINK-35857",
 }
@@ -99,6 +101,11 @@ impl Planted {
                 }
                 if observed.high_availability.is_unknown() {
                     observed.high_availability = Seen::Absent;
+                }
+            }
+            Planted::LeavesHalfMade => {
+                if let Seen::Present(cluster) = &mut observed.cluster {
+                    cluster.missing = None;
                 }
             }
             Planted::ForgetsLostSavepoint => observed.open_snapshot = Seen::Absent,
@@ -226,6 +233,7 @@ impl Planted {
             Planted::None
             | Planted::TerminatingIsGone
             | Planted::UnknownIsAbsent
+            | Planted::LeavesHalfMade
             | Planted::OverwritesConflicts
             | Planted::ReadsStale
             | Planted::ForgetsLostSavepoint

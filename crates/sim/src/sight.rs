@@ -51,6 +51,7 @@ fn cluster(world: &World, cached: &Resource) -> Seen<Cluster> {
             flink_version: manager.map(|manager| manager.version),
             phase,
             never_available: cluster.never_available,
+            missing: manager.filter(|manager| !manager.whole).map(|_| Arc::from("the ConfigMap")),
         });
     }
     // The object is gone, its pods are not: an earlier incarnation that is going away.
@@ -66,6 +67,7 @@ fn cluster(world: &World, cached: &Resource) -> Seen<Cluster> {
             flink_version: Some(manager.version),
             phase: ClusterPhase::Available,
             never_available: !manager.ever_up,
+            missing: None,
         }),
     }
 }
@@ -131,9 +133,13 @@ fn operation(world: &World, manager: &JobManager, cached: &Resource) -> Seen<Ope
                 _ => Seen::Absent,
             };
         }
-        Some(IntentKind::Deploy { .. } | IntentKind::Cancel { .. } | IntentKind::Teardown { .. }) | None => {
-            return Seen::Unknown;
-        }
+        Some(
+            IntentKind::Deploy { .. }
+            | IntentKind::Complete { .. }
+            | IntentKind::Cancel { .. }
+            | IntentKind::Teardown { .. },
+        )
+        | None => return Seen::Unknown,
     };
     let known = manager.operations.iter().find(|operation| *operation.trigger == *trigger_id_text(trigger));
     match known.map(|operation| &operation.phase) {

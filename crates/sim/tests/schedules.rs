@@ -112,3 +112,34 @@ fn lost_status_and_unreadable_store() {
 fn deleted_while_the_jobmanager_restarts() {
     holds(5_588);
 }
+
+/// A cluster was made by half, and then edited: the stop waited for a JobManager that could not come up.
+#[test]
+fn edited_while_made_by_half() {
+    holds(85);
+}
+
+/// What is missing was created from the record of an adopted cluster, which does not know what that was made from.
+#[test]
+fn adopted_and_made_by_half() {
+    holds(603);
+}
+
+/// A deletion with a savepoint waited for a JobManager whose ConfigMap somebody had deleted.
+#[test]
+fn deleted_with_a_part_missing() {
+    holds(6_721);
+}
+
+/// A last-state start was made by half, and then the version changed.
+#[test]
+fn version_changed_while_made_by_half() {
+    holds(59_409);
+    holds(85_831);
+}
+
+/// A JobManager of a cluster that was made by half and is going away does not come up.
+#[test]
+fn taken_down_while_made_by_half() {
+    holds(95_623);
+}

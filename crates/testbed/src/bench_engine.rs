@@ -504,6 +504,7 @@ impl Launcher for BenchLauncher {
             flink_version: Some(deployment.desired.flink_version),
             phase: ClusterPhase::Available,
             never_available: false,
+            missing: None,
         };
         self.clusters().entry(target.name.clone()).or_insert(cluster);
         Ok(())

@@ -37,6 +37,8 @@ pub struct LaunchScript {
     pub refuse: Option<String>,
     /// Creating happens and its answer is lost.
     pub lose_answer: bool,
+    /// Creating makes half of the cluster and then ends.
+    pub by_half: bool,
     /// Looking panics.
     pub panic: bool,
     /// Looking fails.
@@ -53,6 +55,7 @@ impl Default for LaunchScript {
             savepoints: SavepointScript::CompleteAfter(Duration::from_millis(20)),
             refuse: None,
             lose_answer: false,
+            by_half: false,
             panic: false,
             blind: false,
             keeps_high_availability: false,
@@ -187,6 +190,7 @@ impl FakeLauncher {
             flink_version: Some(deployment.desired.flink_version),
             phase: ClusterPhase::Starting,
             never_available: true,
+            missing: None,
         };
         state.entries.insert(name, Entry { cluster, target: target.clone() });
         Some(uid)
@@ -359,12 +363,26 @@ impl Launcher for FakeLauncher {
         if let Some(message) = script.refuse {
             return Err(LaunchError::Refused(message));
         }
-        if let Some(uid) = self.create(target, deployment) {
-            self.announce(target);
+        let Some(uid) = self.create(target, deployment) else { return Ok(()) };
+        self.announce(target);
+        if script.by_half {
+            self.change(target, &uid, |cluster| cluster.missing = Some("ConfigMap flink-config".into()));
+        } else {
             tokio::spawn(self.clone().live(target.clone(), uid, deployment.clone()));
         }
         if script.lose_answer {
             return Err(LaunchError::UnknownOutcome("the answer was lost".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn complete(&self, target: &Target, uid: &str, deployment: &Deployment) -> Result<(), LaunchError> {
+        let mut came_to_life = false;
+        self.change(target, uid, |cluster| {
+            came_to_life = cluster.missing.take().is_some() && cluster.never_available;
+        });
+        if came_to_life {
+            tokio::spawn(self.clone().live(target.clone(), uid.into(), deployment.clone()));
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct IntentRecord {
     /// Number of the intent: grows by one with each, never goes back.
     pub seq: i64,
-    /// What is done: `Deploy`, `StopWithSavepoint`, `Cancel`, `Teardown`, `Savepoint`, `Checkpoint`,
+    /// What is done: `Deploy`, `Complete`, `StopWithSavepoint`, `Cancel`, `Teardown`, `Savepoint`, `Checkpoint`,
     /// `DisposeSavepoint`, or `None` when nothing is open.
     pub kind: String,
     /// `metadata.generation` for which it is done.

@@ -3,7 +3,7 @@
 
 use drey_api::kinds::{FlinkJobState, JobState, UpgradeMode};
 
-use super::{Draft, start, stop};
+use super::{Draft, resolve, start, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::{Action, WaitingFor};
 use crate::observed::Seen;
@@ -42,6 +42,9 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
                     "the job is not RUNNING, and `kubernetes.operator.job.savepoint-on-deletion` asks for a savepoint \
                      first; set it to false to delete without one",
                 );
+                if resolve::waits_in_vain(draft) {
+                    resolve::completes(draft);
+                }
                 return;
             }
             Situation::NotKnown
@@ -68,7 +71,7 @@ fn has_lost_record(draft: &Draft<'_>) -> bool {
 
 /// The job may have state that the user wants to keep. The present spec counts where it can be read: a user may give
 /// the savepoint up after the deletion has begun.
-fn wants_savepoint(draft: &Draft<'_>) -> bool {
+pub(super) fn wants_savepoint(draft: &Draft<'_>) -> bool {
     let wanted = draft.journal.deployed().is_some_and(|deployed| {
         let desired = draft.resource.desired.as_ref().unwrap_or(&deployed.desired);
         desired.options.savepoint_on_deletion && deployed.job_state == JobState::Running

@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use drey_api::kinds::{FlinkJobState, JobState, ReconciliationState, SavepointFormat, UpgradeMode};
 
-use super::{Draft, Flow, rollback, stop};
+use super::{Draft, Flow, delete, rollback, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::{Action, Deployment, WaitingFor};
 use crate::goal::{Goal, goal};
 use crate::intent::{DeployTarget, Intent, IntentKind, SnapshotCause};
-use crate::journal::{End, Last, Restored, SavepointCause, SavepointRecord};
+use crate::journal::{End, Last, Restored, Run, SavepointCause, SavepointRecord};
 use crate::observed::{Cluster, Operation, Seen, StoredSnapshot};
 use crate::restore::Restore;
 
@@ -19,6 +19,7 @@ pub(super) fn resolve(draft: &mut Draft<'_>) -> Flow {
     let Some(intent) = draft.journal.intent.clone() else { return Flow::GoOn };
     match &intent.kind {
         IntentKind::Deploy { .. } => deploy(draft),
+        IntentKind::Complete { cluster_uid } => complete(draft, &intent, cluster_uid),
         IntentKind::Stop { target_directory, .. } => stop_with_savepoint(draft, &intent, target_directory),
         IntentKind::Cancel { .. } => cancel(draft, &intent),
         IntentKind::Teardown { cluster_uid } => teardown(draft, cluster_uid),
@@ -47,7 +48,7 @@ pub(super) fn deploy(draft: &mut Draft<'_>) -> Flow {
         }
         Seen::Present(cluster) => {
             let cluster = cluster.clone();
-            created(draft, &cluster, *target)
+            created(draft, &intent, &cluster, *target)
         }
         Seen::Absent if !draft.is_live() => Flow::Done,
         // Before anything was sent, the evidence is still that of the run before.
@@ -81,9 +82,9 @@ fn has_left_traces(draft: &Draft<'_>, restore: &Restore) -> bool {
         || observed.job_result.present().is_some()
 }
 
-fn created(draft: &mut Draft<'_>, cluster: &Cluster, target: DeployTarget) -> Flow {
-    let same_run = is_of_run(draft, cluster);
-    if !same_run {
+fn created(draft: &mut Draft<'_>, intent: &Intent, cluster: &Cluster, target: DeployTarget) -> Flow {
+    let same_attempt = draft.journal.run.as_ref().is_some_and(|run| cluster.seq == Some(run.seq));
+    if !is_of_run(draft, cluster) || (cluster.missing.is_some() && !same_attempt) {
         if !draft.is_live() {
             return Flow::Done;
         }
@@ -95,6 +96,9 @@ fn created(draft: &mut Draft<'_>, cluster: &Cluster, target: DeployTarget) -> Fl
     run.cluster_uid = Some(cluster.uid.clone());
     // A late create of an earlier attempt: same run, older spec. The next steps bring it up to date.
     let outdated = cluster.generation.is_some_and(|generation| generation < run.generation);
+    if !cluster.terminating && cluster.missing.is_some() && !gives_way(draft, intent, target) {
+        return create_missing(draft, intent, cluster, target);
+    }
     draft.close();
     deployed(draft, target, outdated);
     Flow::GoOn
@@ -113,25 +117,104 @@ fn deployed(draft: &mut Draft<'_>, target: DeployTarget, outdated: bool) {
     }
 }
 
-fn not_created(draft: &mut Draft<'_>, intent: &Intent, restore: &Restore, target: DeployTarget) -> Flow {
-    if let Some(flow) = overtaken(draft, intent, target) {
-        return flow;
+/// Whoever made the cluster has not come to the end of it.
+fn create_missing(draft: &mut Draft<'_>, intent: &Intent, cluster: &Cluster, target: DeployTarget) -> Flow {
+    let missing = cluster.missing.as_deref().unwrap_or_default();
+    refused_or_waiting(draft, intent, || format!("the cluster is being created: {missing} is missing"));
+    if draft.is_due()
+        && let Some(deployment) = deployment(draft, target)
+    {
+        draft.send(Action::Complete { cluster_uid: cluster.uid.clone(), deployment: Box::new(deployment) });
     }
+    Flow::Done
+}
+
+/// Something of our cluster is missing.
+pub(super) fn lacks_parts(draft: &Draft<'_>) -> bool {
+    let cluster = draft.observed.cluster.present();
+    cluster.is_some_and(|cluster| cluster.owned && !cluster.terminating && cluster.missing.is_some())
+}
+
+/// Opens the intent to create what somebody has removed of the cluster of the current run, when it is on record what
+/// that was made from. Returns whether it did.
+pub(super) fn completes(draft: &mut Draft<'_>) -> bool {
+    let Some(cluster) = draft.observed.cluster.present() else { return false };
+    let cluster_uid = cluster.uid.clone();
+    let of_run = |run: &Run| {
+        run.end.is_none()
+            && run.cluster_uid.as_ref() == Some(&cluster.uid)
+            && cluster.seq == Some(run.seq)
+            && cluster.generation == Some(run.generation)
+    };
+    if !lacks_parts(draft) || !draft.journal.run.as_ref().is_some_and(of_run) {
+        return false;
+    }
+    if draft.is_live() {
+        draft.open(IntentKind::Complete { cluster_uid }, None);
+        resolve(draft);
+    }
+    true
+}
+
+/// Whether the step waits for a JobManager that cannot come up because something of its cluster is missing.
+pub(super) fn waits_in_vain(draft: &Draft<'_>) -> bool {
+    let silent = draft.observed.rest.as_ref().is_none_or(|rest| !rest.reachable);
+    silent && draft.waiting.is_some() && draft.journal.intent.is_none() && lacks_parts(draft)
+}
+
+/// What is missing of the cluster is created, until nothing is, or something else is wanted.
+fn complete(draft: &mut Draft<'_>, intent: &Intent, uid: &Arc<str>) -> Flow {
+    let target = match draft.journal.state {
+        ReconciliationState::RolledBack => DeployTarget::Stable,
+        ReconciliationState::Deployed | ReconciliationState::Upgrading | ReconciliationState::RollingBack => {
+            DeployTarget::Reconciled
+        }
+    };
+    match &draft.observed.cluster {
+        Seen::Unknown => draft.wait(WaitingFor::ClusterNotKnown, "the cluster could not be looked at"),
+        Seen::Present(cluster)
+            if cluster.uid == *uid && cluster.owned && !cluster.terminating && cluster.missing.is_some() =>
+        {
+            let cluster = cluster.clone();
+            let edited = draft.resource.generation != intent.generation;
+            let unwanted = draft.resource.deleting && !delete::wants_savepoint(draft);
+            if draft.journal.end().is_some() || edited || unwanted || rolls_back(draft, intent, target) {
+                draft.close();
+                return Flow::GoOn;
+            }
+            create_missing(draft, intent, &cluster, target)
+        }
+        Seen::Present(_) | Seen::Absent => {
+            draft.close();
+            Flow::GoOn
+        }
+    }
+}
+
+/// The words for an action that is on its way, or was certainly not applied.
+fn refused_or_waiting(draft: &mut Draft<'_>, intent: &Intent, waiting: impl FnOnce() -> String) {
     if let Some(refused) = draft.observed.refused.as_ref().filter(|refused| refused.seq == intent.seq) {
         let message = refused.message.clone();
         draft.problem("Error", "JobManagerDeployment", message.clone());
         draft.wait(WaitingFor::ActionRefused, message);
     } else {
-        draft.wait(WaitingFor::ClusterCreating, "the cluster is being created");
+        draft.wait(WaitingFor::ClusterCreating, waiting());
     }
+}
+
+fn not_created(draft: &mut Draft<'_>, intent: &Intent, restore: &Restore, target: DeployTarget) -> Flow {
+    if let Some(flow) = overtaken(draft, intent, target) {
+        return flow;
+    }
+    refused_or_waiting(draft, intent, || "the cluster is being created".to_owned());
     if !draft.is_due() {
         return Flow::Done;
     }
     match prepare(draft, restore) {
         Ok(Some(action)) => draft.send(action),
         Ok(None) => {
-            if let Some(action) = create(draft, intent, restore, target) {
-                draft.send(action);
+            if let Some(deployment) = deployment(draft, target) {
+                draft.send(Action::Deploy(Box::new(deployment)));
             }
         }
         Err(()) => {
@@ -141,20 +224,30 @@ fn not_created(draft: &mut Draft<'_>, intent: &Intent, restore: &Restore, target
     Flow::Done
 }
 
-/// Nothing was created, and what is wanted has changed: the intent gives way. What the run was to be restored from
-/// stays on record as its base.
-fn overtaken(draft: &mut Draft<'_>, intent: &Intent, target: DeployTarget) -> Option<Flow> {
+/// Whether what is wanted has changed so that what the intent makes is not wanted any more.
+fn gives_way(draft: &mut Draft<'_>, intent: &Intent, target: DeployTarget) -> bool {
     let edited = draft.resource.generation != intent.generation;
-    let wanted = goal(draft.resource, &draft.journal);
-    let give_way = match &wanted {
+    let unwanted = match goal(draft.resource, &draft.journal) {
         Goal::Delete => true,
         Goal::Run(_) | Goal::Suspend(_) => edited,
         Goal::Refuse(_) | Goal::KeepLast(_) => false,
     };
-    let rolls_back = target == DeployTarget::Reconciled && !edited && rollback::is_due(draft);
-    if !give_way && !rolls_back {
+    unwanted || rolls_back(draft, intent, target)
+}
+
+fn rolls_back(draft: &mut Draft<'_>, intent: &Intent, target: DeployTarget) -> bool {
+    target == DeployTarget::Reconciled
+        && draft.resource.generation == intent.generation
+        && rollback::is_due(draft)
+}
+
+/// Nothing was created, and what is wanted has changed: the intent gives way. What the run was to be restored from
+/// stays on record as its base.
+fn overtaken(draft: &mut Draft<'_>, intent: &Intent, target: DeployTarget) -> Option<Flow> {
+    if !gives_way(draft, intent, target) {
         return None;
     }
+    let rolls_back = rolls_back(draft, intent, target);
     draft.close();
     if let Some(run) = &mut draft.journal.run {
         run.never_ran = matches!(run.restored, Restored::Empty | Restored::Path(_));
@@ -186,7 +279,8 @@ fn prepare(draft: &Draft<'_>, restore: &Restore) -> Result<Option<Action>, ()> {
     }
 }
 
-fn create(draft: &Draft<'_>, intent: &Intent, restore: &Restore, target: DeployTarget) -> Option<Action> {
+/// What the cluster of the current run is made from.
+fn deployment(draft: &Draft<'_>, target: DeployTarget) -> Option<Deployment> {
     let run = draft.journal.run.as_ref()?;
     let recorded = match target {
         DeployTarget::Reconciled => draft.journal.reconciled.as_ref()?,
@@ -194,14 +288,18 @@ fn create(draft: &Draft<'_>, intent: &Intent, restore: &Restore, target: DeployT
     };
     let desired = recorded.desired.clone();
     let allow = desired.spec.job.as_ref().and_then(|job| job.allow_non_restored_state).unwrap_or(false);
-    Some(Action::Deploy(Box::new(Deployment {
-        seq: intent.seq,
-        generation: intent.generation,
+    Some(Deployment {
+        seq: run.seq,
+        generation: run.generation,
         allow_non_restored_state: allow,
         desired,
         job_id: run.job_id.clone(),
-        restore: restore.clone(),
-    })))
+        restore: match &run.restored {
+            Restored::Empty => Restore::Empty,
+            Restored::Path(path) => Restore::Path(path.clone()),
+            Restored::LastState => Restore::LastState,
+        },
+    })
 }
 
 // ---- stop, cancel, teardown -----------------------------------------------------------------------------------

@@ -198,7 +198,8 @@ pub(super) fn never_available(draft: &Draft<'_>) -> bool {
 }
 
 fn cannot_run(cluster: &Cluster) -> bool {
-    cluster.never_available && matches!(cluster.phase, ClusterPhase::Failing { .. })
+    let fails = matches!(cluster.phase, ClusterPhase::Failing { .. }) || cluster.missing.is_some();
+    cluster.never_available && fails
 }
 
 /// Whether the next run uses another Flink version than the present one.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use drey_api::desired::Desired;
 use drey_api::diff::{Effect, SpecChange, compare};
-use drey_api::kinds::{JobState, ReconciliationState};
+use drey_api::kinds::{JobState, ReconciliationState, UpgradeMode};
 
-use super::{Draft, rest, rollback, start, stop};
+use super::{Draft, resolve, rest, rollback, start, stop};
 use crate::goal::job_state;
 use crate::journal::{Reconciled, Stable};
 
@@ -51,7 +51,14 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
     announce(draft, change.as_ref(), &reconciled, desired);
     draft.journal.state = ReconciliationState::Upgrading;
     match reconciled.job_state {
-        JobState::Running => stop::plan(draft, desired, effect),
+        JobState::Running => {
+            stop::plan(draft, desired, effect);
+            // Nobody knows any more what an adopted cluster was made from: what it left goes on without it.
+            if resolve::waits_in_vain(draft) && !resolve::completes(draft) && draft.is_live() {
+                draft.waiting = None;
+                stop::teardown(draft, UpgradeMode::LastState);
+            }
+        }
         JobState::Suspended => start::plan(draft, desired, effect),
     }
 }

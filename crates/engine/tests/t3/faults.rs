@@ -146,6 +146,16 @@ async fn a_cluster_whose_creation_was_not_acknowledged_is_not_created_twice() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_was_made_by_half_is_completed_and_not_made_again() {
+    let world = World::start().await;
+    world.launcher.script("a", |launch| launch.by_half = true);
+    world.create(&deployment("a", "savepoint")).await;
+    world.until_stable("a").await;
+    assert_eq!(world.launcher.created_and_deleted(), (1, 0));
+    assert_eq!(world.runs("a").len(), 1);
+}
+
+#[tokio::test]
 async fn a_refused_cluster_says_why_and_is_created_when_it_can_be() {
     let world = World::start().await;
     world.launcher.script("a", |launch| launch.refuse = Some("the jar does not exist".to_owned()));
