@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::laptop::Laptop;
 use crate::ledger_job::{LedgerJob, NAME};
+use crate::place::Place;
 
 /// How long a start may take.
 const START_TIMEOUT: Duration = Duration::from_secs(180);

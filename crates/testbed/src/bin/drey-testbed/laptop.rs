@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail, ensure};
 use drey_local::record::{self, ClusterRecord, Slot};
 use drey_local::state_dir::{self, Layout};
 use rustix::process::Signal;
-use serde_json::Value;
 
-/// How often something is looked at while it is waited for.
-const LOOK: Duration = Duration::from_millis(50);
+use crate::kills::Victim;
+use crate::place::{LOOK, Place};
+
 /// How long the API may take to answer after a start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long drey may take to end after it was asked to.
@@ -31,11 +31,6 @@ impl Laptop {
         let binary = std::fs::canonicalize(binary).with_context(|| binary.display().to_string())?;
         std::fs::create_dir_all(directory)?;
         Ok(Self { binary, directory: std::fs::canonicalize(directory)?, server: None })
-    }
-
-    /// The directory that holds `.drey/`.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
     }
 
     /// The state directory.
@@ -60,88 +55,13 @@ impl Laptop {
         Ok(())
     }
 
-    /// Starts `drey up` and waits until its API answers.
-    pub(crate) fn up(&mut self) -> Result<()> {
-        self.begin_up(&[])?;
-        let answers = |laptop: &mut Self| {
-            if let Some(status) = laptop.server.as_mut().map(Child::try_wait).transpose()?.flatten() {
-                bail!("drey ended with {status}: {}", laptop.output_tail());
-            }
-            Ok(laptop.run(&["get", "-o", "name"]).is_ok().then_some(()))
-        };
-        self.wait_for("the API to answer", START_TIMEOUT, answers)
-    }
-
     fn output_file(&self) -> PathBuf {
         self.directory.join("up.out")
-    }
-
-    /// The last lines that `drey up` has written.
-    pub(crate) fn output_tail(&self) -> String {
-        let tail = |path: &Path, lines: usize| {
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            let all: Vec<&str> = text.lines().collect();
-            all[all.len().saturating_sub(lines)..].join("\n")
-        };
-        format!("{}\n{}", tail(&self.output_file(), 5), tail(&self.state_directory().join("drey.log"), 25))
-    }
-
-    /// Runs a command that must succeed and returns its standard output.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.output(arguments)?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "`drey {}` {}: {}",
-            arguments.join(" "),
-            output.status,
-            errors.trim()
-        );
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     /// Runs a command to its end.
     pub(crate) fn output(&self, arguments: &[&str]) -> Result<Output> {
         self.command(arguments).output().context("drey cannot be started")
-    }
-
-    /// Applies an object.
-    pub(crate) fn apply(&self, object: &Value) -> Result<()> {
-        let file = self.directory.join("applied.yaml");
-        std::fs::write(&file, format!("{object:#}"))?;
-        self.run(&["apply", "-f", "applied.yaml"]).map(drop)
-    }
-
-    /// A deployment as the API has it.
-    pub(crate) fn resource(&self, name: &str) -> Result<Value> {
-        let text = self.run(&["get", name, "-o", "json"])?;
-        serde_json::from_str(&text).context("`drey get -o json` writes JSON")
-    }
-
-    /// Waits for a state, with `drey wait`.
-    pub(crate) fn wait(&self, name: &str, state: &str, timeout: Duration) -> Result<()> {
-        let timeout = format!("{}s", timeout.as_secs());
-        let waited = self.run(&["wait", name, "--for", state, "--timeout", &timeout]);
-        waited.map(drop).with_context(|| self.output_tail())
-    }
-
-    /// Looks until there is something to see.
-    pub(crate) fn wait_for<T>(
-        &mut self,
-        what: &str,
-        timeout: Duration,
-        mut look: impl FnMut(&mut Self) -> Result<Option<T>>,
-    ) -> Result<T> {
-        let began = Instant::now();
-        loop {
-            if let Some(seen) = look(self)? {
-                return Ok(seen);
-            }
-            if began.elapsed() > timeout {
-                bail!("waited {} s for {what}\n{}", timeout.as_secs(), self.output_tail());
-            }
-            std::thread::sleep(LOOK);
-        }
     }
 
     /// What is written down about the clusters; one that is being written or removed is left out.
@@ -164,7 +84,7 @@ impl Laptop {
     }
 
     /// Kills drey itself, without a chance to clean up. Returns whether it ran.
-    pub(crate) fn kill(&mut self) -> Result<bool> {
+    pub(crate) fn kill_drey(&mut self) -> Result<bool> {
         let Some(mut server) = self.server.take() else { return Ok(false) };
         server.kill()?;
         server.wait()?;
@@ -222,10 +142,66 @@ impl Laptop {
     }
 }
 
+impl Place for Laptop {
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn up(&mut self) -> Result<()> {
+        self.begin_up(&[])?;
+        let answers = |laptop: &mut Self| {
+            if let Some(status) = laptop.server.as_mut().map(Child::try_wait).transpose()?.flatten() {
+                bail!("drey ended with {status}: {}", laptop.output_tail());
+            }
+            Ok(laptop.run(&["get", "-o", "name"]).is_ok().then_some(()))
+        };
+        self.wait_for("the API to answer", START_TIMEOUT, answers)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.output(arguments)?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`drey {}` {}: {}",
+            arguments.join(" "),
+            output.status,
+            errors.trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn kill(&mut self, victim: Victim) -> Result<usize> {
+        let hit = match victim {
+            Victim::JobManager => self.kill_flink(|slot| slot == Slot::JobManager)?,
+            Victim::TaskManagers => self.kill_flink(|slot| slot != Slot::JobManager)?,
+            Victim::Drey => usize::from(self.kill_drey()?),
+            Victim::All => usize::from(self.kill_drey()?) + self.kill_flink(|_| true)?,
+        };
+        if !self.is_up() {
+            self.up()?;
+        }
+        Ok(hit)
+    }
+
+    fn has_cluster(&self) -> Result<bool> {
+        Ok(!self.records().is_empty())
+    }
+
+    fn output_tail(&self) -> String {
+        let tail = |path: &Path, lines: usize| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let all: Vec<&str> = text.lines().collect();
+            all[all.len().saturating_sub(lines)..].join("\n")
+        };
+        format!("{}\n{}", tail(&self.output_file(), 5), tail(&self.state_directory().join("drey.log"), 25))
+    }
+}
+
 impl Drop for Laptop {
     fn drop(&mut self) {
         // A failed scenario must not leave processes behind; there is nobody left to tell of a failure.
-        let _running = self.kill();
+        let _running = self.kill_drey();
         let _killed = self.kill_flink(|_| true);
     }
 }

@@ -10,9 +10,11 @@ mod generated;
 mod kills;
 mod laptop;
 mod ledger_job;
+mod place;
 mod random;
 mod scenarios;
 mod soak;
+mod steps;
 mod story;
 mod tools;
 

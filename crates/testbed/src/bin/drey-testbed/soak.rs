@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use crate::kills::Victim;
 use crate::laptop::Laptop;
 use crate::ledger_job::{LedgerJob, NAME, must_be_whole};
+use crate::place::Place;
 use crate::random::Random;
 use crate::story::{STABLE_TIMEOUT, Story};
 
@@ -53,9 +54,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     outcome
 }
 
-fn soak(story: &mut Story, args: &Args) -> Result<()> {
+fn soak(story: &mut Story<Laptop>, args: &Args) -> Result<()> {
     let mut random = Random::new(args.seed);
-    story.laptop.up()?;
+    story.place.up()?;
     story.apply()?;
     story.settled()?;
     let began = Instant::now();
@@ -70,7 +71,7 @@ fn soak(story: &mut Story, args: &Args) -> Result<()> {
         for _ in 0..in_round {
             std::thread::sleep(Duration::from_millis(random.below(KILL_DELAY_MS_MAX)));
             let victim = *random.pick(Victim::ALL);
-            if victim.kill(&mut story.laptop)? > 0 {
+            if story.place.kill(victim)? > 0 {
                 kills += 1;
                 hit.push(format!("{victim:?}"));
             }
@@ -87,19 +88,19 @@ fn soak(story: &mut Story, args: &Args) -> Result<()> {
     finish(story, rounds, kills)
 }
 
-fn finish(story: &mut Story, rounds: u64, kills: u64) -> Result<()> {
-    story.laptop.wait(NAME, "stable", STABLE_TIMEOUT)?;
+fn finish(story: &mut Story<Laptop>, rounds: u64, kills: u64) -> Result<()> {
+    story.place.wait(NAME, "stable", STABLE_TIMEOUT)?;
     let state = story.text("/status/lifecycleState")?.unwrap_or_default();
     ensure!(state == "STABLE", "the deployment is {state}");
-    story.laptop.down(&[])?;
+    story.place.down(&[])?;
     let report = story.job.report()?;
     println!("{rounds} upgrades, {kills} kills: {report}");
     must_be_whole(&report)?;
-    story.laptop.down(&["--purge"])
+    story.place.down(&["--purge"])
 }
 
 /// One random edit of the job, applied.
-fn edit(story: &mut Story, random: &mut Random) -> Result<&'static str> {
+fn edit(story: &mut Story<Laptop>, random: &mut Random) -> Result<&'static str> {
     story.job.upgrade_mode = *random.pick(&["savepoint", "last-state"]);
     let what = match random.below(3) {
         0 => {

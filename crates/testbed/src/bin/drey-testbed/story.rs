@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::laptop::Laptop;
 use crate::ledger_job::{LedgerJob, NAME, must_be_whole};
+use crate::place::Place;
 
 /// How long a change may take until it is stable; a cold start with a busy machine is the longest.
 pub(crate) const STABLE_TIMEOUT: Duration = Duration::from_secs(240);
@@ -16,20 +16,20 @@ const GROWTH_TIMEOUT: Duration = Duration::from_secs(120);
 /// How many further numbers show that it goes on.
 const GROWTH: u64 = 200;
 
-/// The job and its laptop mode.
-pub(crate) struct Story {
-    /// Laptop mode.
-    pub(crate) laptop: Laptop,
+/// The job and where it runs.
+pub(crate) struct Story<P> {
+    /// Where it runs.
+    pub(crate) place: P,
     /// The job as it was applied last.
     pub(crate) job: LedgerJob,
     passed: u64,
     failed: u64,
 }
 
-impl Story {
+impl<P: Place> Story<P> {
     /// A story that begins.
-    pub(crate) fn new(laptop: Laptop, job: LedgerJob) -> Self {
-        Self { laptop, job, passed: 0, failed: 0 }
+    pub(crate) fn new(place: P, job: LedgerJob) -> Self {
+        Self { place, job, passed: 0, failed: 0 }
     }
 
     /// How many steps passed and failed.
@@ -61,12 +61,12 @@ impl Story {
 
     /// Applies the job as it is now.
     pub(crate) fn apply(&self) -> Result<()> {
-        self.laptop.apply(&self.job.manifest())
+        self.place.apply(&self.job.manifest())
     }
 
     /// Waits until the newest spec is stable and the ledger goes on, whole.
     pub(crate) fn settled(&mut self) -> Result<()> {
-        self.laptop.wait(NAME, "stable", STABLE_TIMEOUT)?;
+        self.place.wait(NAME, "stable", STABLE_TIMEOUT)?;
         self.grows()
     }
 
@@ -74,7 +74,7 @@ impl Story {
     pub(crate) fn grows(&mut self) -> Result<()> {
         let before = self.job.report()?.complete_to;
         let job = self.job.clone();
-        let report = self.laptop.wait_for("the ledger to go on", GROWTH_TIMEOUT, |_| {
+        let report = self.place.wait_for("the ledger to go on", GROWTH_TIMEOUT, |_| {
             let report = job.report()?;
             Ok((report.complete_to >= before + GROWTH).then_some(report))
         })?;
@@ -83,7 +83,7 @@ impl Story {
 
     /// The deployment as the API has it.
     pub(crate) fn resource(&self) -> Result<Value> {
-        self.laptop.resource(NAME)
+        self.place.resource(NAME)
     }
 
     /// A text of the resource, by JSON pointer.
@@ -100,7 +100,7 @@ impl Story {
     pub(crate) fn must_be_restored_from(&self, beginning: &str) -> Result<String> {
         let source = self.restored_from()?.context("it started empty")?;
         ensure!(source.contains(beginning), "restored from `{source}`, expected `{beginning}`");
-        let described = self.laptop.run(&["describe", NAME])?;
+        let described = self.place.run(&["describe", NAME])?;
         let named = source != "last-state" && described.contains(&source);
         ensure!(named || source == "last-state", "`drey describe` does not name `{source}`");
         Ok(source)

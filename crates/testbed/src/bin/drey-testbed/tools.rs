@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::laptop::Laptop;
 use crate::ledger_job::{LedgerJob, NAME};
+use crate::place::Place;
 use crate::story::STABLE_TIMEOUT;
 
 /// How long a command that waits may take.
