@@ -1,4 +1,4 @@
-//! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`.
+//! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`, `kube`.
 //! Refuses to be part of the product: nothing here is in the binary.
 
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod checks;
 mod demo;
+mod kube;
 mod needs;
 mod shell;
 mod sim;
@@ -39,6 +40,9 @@ enum Chore {
     Soak(soak::Args),
     /// Measure
     Bench(bench::Args),
+    /// A real Kubernetes control plane on this machine
+    #[command(subcommand)]
+    Kube(kube::Chore),
 }
 
 fn main() -> ExitCode {
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Sim(args) => sim::execute(&args),
         Chore::Soak(args) => soak::execute(&args),
         Chore::Bench(args) => bench::execute(&args),
+        Chore::Kube(chore) => kube::execute(&chore),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

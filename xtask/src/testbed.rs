@@ -34,6 +34,16 @@ pub(crate) fn over(profile: &str, part: &str, drey: &Path, jar: &Path) -> Comman
     command
 }
 
+/// The real control plane, and the embedded API server beside it.
+pub(crate) fn real_kube(programs: &Path, counts: &mut Counts) -> Result<()> {
+    let mut tests = cargo(&["test", "--locked", "--no-fail-fast", "--package", "drey-testbed"]);
+    tests.args(["--features", "real-kube", "--test", "real_kube"]).env("DREY_TEST_KUBE", programs);
+    counted(tests, counts)?;
+    let mut conformance = testbed("dev", &["conformance", "--programs"]);
+    conformance.arg(programs);
+    counted(conformance, counts)
+}
+
 /// The scenarios on every Flink of the tests, and the real kubectl.
 pub(crate) fn end_to_end(counts: &mut Counts) -> Result<()> {
     let drey = build_drey("dev")?;

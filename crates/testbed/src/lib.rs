@@ -4,4 +4,5 @@
 pub mod bench_engine;
 pub mod fake_jobmanager;
 pub mod fake_launcher;
+pub mod kube;
 pub mod ledger;

@@ -58,7 +58,7 @@ fn every_difference_has_a_reason_and_every_probe_a_record() {
     assert!(all.len() >= PROBES_MIN, "only {} probes", all.len());
     for probe in &all {
         let name = probe.name();
-        assert!(probe.members.contains_key("expect"), "{name}: run `record` against a kube-apiserver");
+        assert!(probe.members.contains_key("expect"), "{name}: run `cargo xtask kube record`");
         let (ours, reason) =
             (probe.members.get("ours"), probe.members.get("differs").and_then(Value::as_str));
         assert_eq!(

@@ -11,7 +11,7 @@
 //! | `save` | name → pointer: keeps a value of the answer for later requests |
 //! | `until` | repeats the request until these pointers have these values (`status` is the code) |
 //! | `watch` | the answer is a stream of events; `look` applies to each |
-//! | `expect` | what kube-apiserver 1.35.4 answered: written by `examples/record.rs`, never by hand |
+//! | `expect` | what kube-apiserver 1.35.4 answered: written by `cargo xtask kube record`, never by hand |
 //! | `ours`, `differs` | what this server answers instead, on purpose, and why |
 
 use std::collections::BTreeMap;

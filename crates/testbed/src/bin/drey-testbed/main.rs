@@ -6,8 +6,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod conformance;
 mod generated;
 mod kills;
+mod kube;
 mod laptop;
 mod ledger_job;
 mod place;
@@ -37,6 +39,11 @@ enum Part {
     BenchLocal(bench::LocalArgs),
     /// Size of the binary, and its memory with one job
     BenchSize(bench::SizeArgs),
+    /// Compare the embedded API server with a real one; ends with `N passed, N failed`
+    Conformance(conformance::Args),
+    /// A real Kubernetes control plane
+    #[command(subcommand)]
+    Kube(kube::Command),
     /// Write the generated files below a directory, or with `--check` name those that differ
     Generated(generated::Args),
 }
@@ -48,6 +55,8 @@ fn main() -> ExitCode {
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),
         Part::BenchSize(args) => bench::size(&args),
+        Part::Conformance(args) => conformance::run(&args),
+        Part::Kube(command) => kube::run(&command),
         Part::Generated(args) => generated::run(&args),
     };
     match outcome {
