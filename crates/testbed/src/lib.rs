@@ -6,3 +6,4 @@ pub mod fake_jobmanager;
 pub mod fake_launcher;
 pub mod kube;
 pub mod ledger;
+pub mod node;
