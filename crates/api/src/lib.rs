@@ -6,6 +6,7 @@
 //!                               │
 //!                               ├──diff::compare──► SpecChange          (what an edit means)
 //!                               └──reconciled::{encode, decode}         (status.….lastReconciledSpec)
+//!   operator's files ──operator::read──► OperatorConfiguration   (and warnings)
 //!   kinds ──crd::all──► CustomResourceDefinitions
 //! ```
 //!
@@ -22,6 +23,7 @@ mod effective;
 pub mod kinds;
 pub mod memory;
 mod number;
+pub mod operator;
 pub mod options;
 mod process_memory;
 pub mod reconciled;

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::configuration::{first_of, parse_boolean, parse_duration_ms};
 pub use crate::kinds::{CheckpointType, SavepointFormat};
+use crate::operator::keys as operator;
 pub use crate::schedule::Schedule;
 
 /// Options of one FlinkDeployment.
@@ -154,25 +155,15 @@ impl Default for Options {
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 86_400_000;
 
-/// Keys of the options that [`crate::validate`] judges too, the present name before deprecated ones.
+/// Keys of Flink's own options, the present name before deprecated ones. Those of the operator are in
+/// [`crate::operator::keys`].
 pub(crate) mod keys {
-    pub(crate) const ROLLBACK: &[&str] = &["kubernetes.operator.deployment.rollback.enabled"];
-    pub(crate) const RECOVERY: &[&str] = &[
-        "kubernetes.operator.jm-deployment-recovery.enabled",
-        "kubernetes.operator.reconciler.jm-deployment-recovery.enabled",
-    ];
-    pub(crate) const HEALTH_CHECK: &[&str] = &["kubernetes.operator.cluster.health-check.enabled"];
-    pub(crate) const PERIODIC_SAVEPOINT: &[&str] = &["kubernetes.operator.periodic.savepoint.interval"];
-    pub(crate) const MAX_CHECKPOINT_AGE: &[&str] =
-        &["kubernetes.operator.job.upgrade.last-state.max.allowed.checkpoint.age"];
     pub(crate) const SAVEPOINT_DIRECTORY: &[&str] =
         &["execution.checkpointing.savepoint-dir", "state.savepoints.dir", "savepoints.state.backend.fs.dir"];
     pub(crate) const CHECKPOINT_DIRECTORY: &[&str] =
         &["execution.checkpointing.dir", "state.checkpoints.dir"];
     pub(crate) const HIGH_AVAILABILITY: &[&str] =
         &["high-availability.type", "high-availability", "recovery.mode"];
-    pub(crate) const RECONCILE_INTERVAL: &[&str] =
-        &["kubernetes.operator.reconcile.interval", "kubernetes.operator.reconciler.reschedule.interval"];
 }
 
 /// Keys of the directories that outlive a cluster: of checkpoints, savepoints and high availability.
@@ -197,103 +188,62 @@ impl Options {
     }
 
     fn read_upgrades(&mut self, reader: &mut Reader<'_>) {
-        reader.boolean(keys::ROLLBACK, &mut self.rollback_enabled);
-        reader
-            .duration(&["kubernetes.operator.deployment.readiness.timeout"], &mut self.readiness_timeout_ms);
-        reader.boolean(&["kubernetes.operator.job.restart.failed"], &mut self.restart_failed);
-        reader.boolean(
-            &["kubernetes.operator.job.upgrade.last-state-fallback.enabled"],
-            &mut self.last_state_fallback,
-        );
-        reader.boolean(
-            &["kubernetes.operator.job.upgrade.last-state.job-cancel.enabled"],
-            &mut self.last_state_job_cancel,
-        );
-        self.max_allowed_checkpoint_age_ms = reader.optional_duration(keys::MAX_CHECKPOINT_AGE);
-        reader.boolean(&["kubernetes.operator.job.savepoint-on-deletion"], &mut self.savepoint_on_deletion);
-        reader.boolean(
-            &["kubernetes.operator.job.drain-on-savepoint-deletion"],
-            &mut self.drain_on_savepoint_deletion,
-        );
-        reader.boolean(
-            &["kubernetes.operator.job.upgrade.ignore-pending-savepoint"],
-            &mut self.ignore_pending_savepoint,
-        );
-        reader.boolean(
-            &["kubernetes.operator.job.upgrade.inplace-scaling.enabled"],
-            &mut self.in_place_scaling_enabled,
-        );
+        reader.boolean(operator::ROLLBACK.names, &mut self.rollback_enabled);
+        reader.duration(operator::READINESS_TIMEOUT.names, &mut self.readiness_timeout_ms);
+        reader.boolean(operator::RESTART_FAILED.names, &mut self.restart_failed);
+        reader.boolean(operator::LAST_STATE_FALLBACK.names, &mut self.last_state_fallback);
+        reader.boolean(operator::LAST_STATE_JOB_CANCEL.names, &mut self.last_state_job_cancel);
+        self.max_allowed_checkpoint_age_ms = reader.optional_duration(operator::MAX_CHECKPOINT_AGE.names);
+        reader.boolean(operator::SAVEPOINT_ON_DELETION.names, &mut self.savepoint_on_deletion);
+        reader.boolean(operator::DRAIN_ON_DELETION.names, &mut self.drain_on_savepoint_deletion);
+        reader.boolean(operator::IGNORE_PENDING_SAVEPOINT.names, &mut self.ignore_pending_savepoint);
+        reader.boolean(operator::IN_PLACE_SCALING.names, &mut self.in_place_scaling_enabled);
     }
 
     fn read_snapshots(&mut self, reader: &mut Reader<'_>) {
         let formats = &[SavepointFormat::Canonical, SavepointFormat::Native];
-        let format = reader.word(
-            &["kubernetes.operator.savepoint.format.type"],
-            formats.map(SavepointFormat::as_str).as_slice(),
-        );
+        let format =
+            reader.word(operator::SAVEPOINT_FORMAT.names, formats.map(SavepointFormat::as_str).as_slice());
         self.savepoint_format =
             format.and_then(|word| SavepointFormat::from_text(&word)).unwrap_or(self.savepoint_format);
         let types = &[CheckpointType::Full, CheckpointType::Incremental];
-        let checkpoint_type = reader
-            .word(&["kubernetes.operator.checkpoint.type"], types.map(CheckpointType::as_str).as_slice());
+        let checkpoint_type =
+            reader.word(operator::CHECKPOINT_TYPE.names, types.map(CheckpointType::as_str).as_slice());
         self.checkpoint_type =
             checkpoint_type.and_then(|word| CheckpointType::from_text(&word)).unwrap_or(self.checkpoint_type);
-        self.periodic_savepoint = reader.schedule(keys::PERIODIC_SAVEPOINT);
-        self.periodic_checkpoint = reader.schedule(&["kubernetes.operator.periodic.checkpoint.interval"]);
+        self.periodic_savepoint = reader.schedule(operator::PERIODIC_SAVEPOINT.names);
+        self.periodic_checkpoint = reader.schedule(operator::PERIODIC_CHECKPOINT.names);
         self.read_savepoint_history(reader);
-        reader
-            .boolean(&["kubernetes.operator.savepoint.cleanup.enabled"], &mut self.savepoint_cleanup_enabled);
-        reader.boolean(
-            &["kubernetes.operator.savepoint.dispose-on-delete"],
-            &mut self.savepoint_dispose_on_delete,
-        );
-        reader
-            .boolean(&["kubernetes.operator.snapshot.resource.enabled"], &mut self.snapshot_resource_enabled);
-        reader.duration(
-            &[
-                "kubernetes.operator.savepoint.trigger.grace-period",
-                "kubernetes.operator.observer.savepoint.trigger.grace-period",
-            ],
-            &mut self.savepoint_grace_period_ms,
-        );
-        reader.duration(
-            &["kubernetes.operator.checkpoint.trigger.grace-period"],
-            &mut self.checkpoint_grace_period_ms,
-        );
+        reader.boolean(operator::SAVEPOINT_CLEANUP.names, &mut self.savepoint_cleanup_enabled);
+        reader.boolean(operator::SAVEPOINT_DISPOSE_ON_DELETE.names, &mut self.savepoint_dispose_on_delete);
+        reader.boolean(operator::SNAPSHOT_RESOURCE.names, &mut self.snapshot_resource_enabled);
+        reader.duration(operator::SAVEPOINT_GRACE_PERIOD.names, &mut self.savepoint_grace_period_ms);
+        reader.duration(operator::CHECKPOINT_GRACE_PERIOD.names, &mut self.checkpoint_grace_period_ms);
     }
 
     /// History limits of a resource cannot exceed the operator's thresholds. A count below 1 counts as
     /// 1, as upstream has it.
     fn read_savepoint_history(&mut self, reader: &mut Reader<'_>) {
         let at_least_one = |count: i64| u32::try_from(count.max(1)).unwrap_or(u32::MAX);
-        if let Some(count) = reader.integer(&["kubernetes.operator.savepoint.history.max.count"]) {
+        if let Some(count) = reader.integer(operator::SAVEPOINT_HISTORY_COUNT.names) {
             self.savepoint_history_max_count = at_least_one(count);
         }
-        if let Some(cap) = reader.integer(&["kubernetes.operator.savepoint.history.max.count.threshold"]) {
+        if let Some(cap) = reader.integer(operator::SAVEPOINT_HISTORY_COUNT_CAP.names) {
             self.savepoint_history_max_count = self.savepoint_history_max_count.min(at_least_one(cap));
         }
-        reader.duration(
-            &["kubernetes.operator.savepoint.history.max.age"],
-            &mut self.savepoint_history_max_age_ms,
-        );
-        let cap = reader.optional_duration(&["kubernetes.operator.savepoint.history.max.age.threshold"]);
+        reader.duration(operator::SAVEPOINT_HISTORY_AGE.names, &mut self.savepoint_history_max_age_ms);
+        let cap = reader.optional_duration(operator::SAVEPOINT_HISTORY_AGE_CAP.names);
         self.savepoint_history_max_age_ms =
             cap.map_or(self.savepoint_history_max_age_ms, |cap| cap.min(self.savepoint_history_max_age_ms));
     }
 
     fn read_deployment(&mut self, reader: &mut Reader<'_>) {
-        reader.boolean(keys::RECOVERY, &mut self.deployment_recovery);
-        reader.duration(&["kubernetes.operator.jm-deployment.shutdown-ttl"], &mut self.shutdown_ttl_ms);
-        reader.boolean(
-            &["kubernetes.operator.jm-deployment.startup.probe.enabled"],
-            &mut self.startup_probe_enabled,
-        );
-        reader.boolean(
-            &["kubernetes.operator.pod-template.merge-arrays-by-name"],
-            &mut self.merge_arrays_by_name,
-        );
+        reader.boolean(operator::DEPLOYMENT_RECOVERY.names, &mut self.deployment_recovery);
+        reader.duration(operator::SHUTDOWN_TTL.names, &mut self.shutdown_ttl_ms);
+        reader.boolean(operator::STARTUP_PROBE.names, &mut self.startup_probe_enabled);
+        reader.boolean(operator::MERGE_ARRAYS_BY_NAME.names, &mut self.merge_arrays_by_name);
         let mut enabled = false;
-        reader.boolean(keys::HEALTH_CHECK, &mut enabled);
+        reader.boolean(operator::HEALTH_CHECK.names, &mut enabled);
         let health = HealthCheck::read(reader);
         self.health = enabled.then_some(health);
     }
@@ -333,43 +283,37 @@ impl HealthCheck {
             checkpoint_progress_enabled: true,
             checkpoint_progress_window_ms: None,
         };
-        let threshold = reader.integer(&["kubernetes.operator.cluster.health-check.restarts.threshold"]);
+        let threshold = reader.integer(operator::HEALTH_RESTARTS.names);
         health.restarts_threshold = threshold.unwrap_or(health.restarts_threshold);
-        reader.duration(
-            &["kubernetes.operator.cluster.health-check.restarts.window"],
-            &mut health.restarts_window_ms,
-        );
-        reader.boolean(
-            &["kubernetes.operator.cluster.health-check.checkpoint-progress.enabled"],
-            &mut health.checkpoint_progress_enabled,
-        );
-        health.checkpoint_progress_window_ms = reader
-            .optional_duration(&["kubernetes.operator.cluster.health-check.checkpoint-progress.window"]);
+        reader.duration(operator::HEALTH_RESTARTS_WINDOW.names, &mut health.restarts_window_ms);
+        reader.boolean(operator::HEALTH_CHECKPOINTS.names, &mut health.checkpoint_progress_enabled);
+        health.checkpoint_progress_window_ms =
+            reader.optional_duration(operator::HEALTH_CHECKPOINTS_WINDOW.names);
         health
     }
 }
 
 /// Reads typed values and collects what could not be read. A value that cannot be read leaves the
 /// default in place, so that the rest is still judged.
-struct Reader<'a> {
-    configuration: &'a BTreeMap<String, String>,
-    errors: Vec<OptionError>,
+pub(crate) struct Reader<'a> {
+    pub(crate) configuration: &'a BTreeMap<String, String>,
+    pub(crate) errors: Vec<OptionError>,
 }
 
 impl Reader<'_> {
-    fn boolean(&mut self, keys: &[&str], target: &mut bool) {
+    pub(crate) fn boolean(&mut self, keys: &[&str], target: &mut bool) {
         if let Some(value) = self.parsed(keys, |text| parse_boolean(text).map_err(|error| error.expected)) {
             *target = value;
         }
     }
 
-    fn duration(&mut self, keys: &[&str], target: &mut i64) {
+    pub(crate) fn duration(&mut self, keys: &[&str], target: &mut i64) {
         if let Some(value) = self.optional_duration(keys) {
             *target = value;
         }
     }
 
-    fn optional_duration(&mut self, keys: &[&str]) -> Option<i64> {
+    pub(crate) fn optional_duration(&mut self, keys: &[&str]) -> Option<i64> {
         self.parsed(keys, |text| match parse_duration_ms(text) {
             Ok(ms) if ms < 0 => Err("a duration that is not negative"),
             Ok(ms) => Ok(ms),
@@ -377,7 +321,7 @@ impl Reader<'_> {
         })
     }
 
-    fn integer(&mut self, keys: &[&str]) -> Option<i64> {
+    pub(crate) fn integer(&mut self, keys: &[&str]) -> Option<i64> {
         self.parsed(keys, |text| text.trim().parse::<i32>().map(i64::from).map_err(|_| "a whole number"))
     }
 
@@ -407,12 +351,12 @@ impl Reader<'_> {
         })
     }
 
-    fn text(&self, keys: &[&str]) -> Option<String> {
+    pub(crate) fn text(&self, keys: &[&str]) -> Option<String> {
         let (_, value) = first_of(self.configuration, keys)?;
         (!value.trim().is_empty()).then(|| value.to_owned())
     }
 
-    fn parsed<T, E: Into<String>>(
+    pub(crate) fn parsed<T, E: Into<String>>(
         &mut self,
         keys: &[&str],
         parse: impl FnOnce(&str) -> Result<T, E>,

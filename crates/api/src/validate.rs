@@ -15,6 +15,7 @@ use crate::effective::SLOTS;
 use crate::kinds::{
     DeploymentMode, FlinkDeploymentSpec, FlinkVersion, IngressSpec, JobSpec, JobState, UpgradeMode,
 };
+use crate::operator::keys as operator;
 use crate::options::{OptionError, high_availability, keys};
 
 pub(crate) use resources::{job_manager_memory_problem, task_manager_memory_problem};
@@ -141,20 +142,22 @@ fn flink_configuration(configuration: &Configuration, problems: &mut Problems) {
         let hint = "remove it: it follows from the name and namespace of the resource";
         problems.hinted(&option_field(key), format!("Forbidden Flink config key: {key}"), hint);
     }
-    if is_on(configuration, keys::ROLLBACK, false) && !high_availability(configuration) {
+    if is_on(configuration, operator::ROLLBACK.names, false) && !high_availability(configuration) {
         problems.hinted(
-            &option_field(keys::ROLLBACK[0]),
+            &option_field(operator::ROLLBACK.name()),
             "HA must be enabled for rollback support.",
             "set `high-availability.type: kubernetes` and `high-availability.storageDir`",
         );
     }
-    if is_on(configuration, keys::HEALTH_CHECK, false) && !is_on(configuration, keys::RECOVERY, true) {
+    if is_on(configuration, operator::HEALTH_CHECK.names, false)
+        && !is_on(configuration, operator::DEPLOYMENT_RECOVERY.names, true)
+    {
         problems.add(
-            &option_field(keys::RECOVERY[0]),
+            &option_field(operator::DEPLOYMENT_RECOVERY.name()),
             format!(
                 "Deployment recovery ({}) must be enabled for job health check ({}) support.",
-                keys::RECOVERY[0],
-                keys::HEALTH_CHECK[0]
+                operator::DEPLOYMENT_RECOVERY.name(),
+                operator::HEALTH_CHECK.name()
             ),
         );
     }
@@ -260,8 +263,8 @@ fn job_rules(
 
 fn needs_savepoint_directory(job: &JobSpec, configuration: &Configuration, problems: &mut Problems) {
     let key = keys::SAVEPOINT_DIRECTORY[0];
-    let periodic = first_of(configuration, keys::PERIODIC_SAVEPOINT);
-    let age = first_of(configuration, keys::MAX_CHECKPOINT_AGE);
+    let periodic = first_of(configuration, operator::PERIODIC_SAVEPOINT.names);
+    let age = first_of(configuration, operator::MAX_CHECKPOINT_AGE.names);
     let (field, message) = if job.upgrade_mode == UpgradeMode::Savepoint {
         (
             "spec.job.upgradeMode".to_owned(),

@@ -4,7 +4,8 @@ use super::{Configuration, Problems, option_field, option_problem};
 use crate::configuration::{first_of, parse_boolean, parse_duration_ms};
 use crate::cron::Cron;
 use crate::number;
-use crate::options::{OptionError, keys};
+use crate::operator::keys as operator;
+use crate::options::OptionError;
 
 const PREFIX: &str = "job.autoscaler.";
 const OLD_PREFIX: &str = "kubernetes.operator.job.autoscaler.";
@@ -135,7 +136,7 @@ fn metrics_window(configuration: &Configuration, problems: &mut Problems) {
         },
         None => METRICS_WINDOW_MS,
     };
-    let interval = first_of(configuration, keys::RECONCILE_INTERVAL)
+    let interval = first_of(configuration, operator::RECONCILE_INTERVAL.names)
         .and_then(|(_, value)| parse_duration_ms(value).ok())
         .unwrap_or(RECONCILE_INTERVAL_MS);
     if window < interval {
@@ -147,7 +148,7 @@ fn metrics_window(configuration: &Configuration, problems: &mut Problems) {
                  the operator reconcile interval ({}={}), otherwise fewer than two metric samples are \
                  retained and autoscaling is never applied.",
                 iso(window),
-                keys::RECONCILE_INTERVAL[0],
+                operator::RECONCILE_INTERVAL.name(),
                 iso(interval)
             ),
         );

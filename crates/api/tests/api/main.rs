@@ -7,6 +7,7 @@ mod configuration;
 mod crd;
 mod desired;
 mod diff;
+mod operator;
 mod options;
 mod reading;
 mod validation;

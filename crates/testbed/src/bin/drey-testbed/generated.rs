@@ -49,6 +49,7 @@ fn files() -> Result<Vec<(PathBuf, String)>> {
     }
     files.push((PathBuf::from("docs/exit-codes.md"), exit_codes()));
     files.push((PathBuf::from("docs/waiting-reasons.md"), waiting_reasons()));
+    files.push((PathBuf::from("docs/operator-configuration.md"), operator_configuration()));
     Ok(files)
 }
 
@@ -70,4 +71,16 @@ fn waiting_reasons() -> String {
         text.push_str(&format!("| {} | {condition} |\n", reason.as_str()));
     }
     text
+}
+
+fn operator_configuration() -> String {
+    format!(
+        "{GENERATED}# Configuration of the operator\n\n\
+         `drey operator` reads the files of the Flink Kubernetes operator: `flink-conf.yaml`, or else `config.yaml`, in \
+         the directory given by `--config`, by `FLINK_CONF_DIR`, or `/opt/flink/conf`; then the same in the directory \
+         given by `CONF_OVERRIDE_DIR`, whose keys count first. What is not a key of the operator is Flink \
+         configuration that every cluster starts from. An unknown key is told with the nearest known one. A value that \
+         cannot be read keeps the operator from starting; when the files are read again, what was read before stays.\n\n{}",
+        drey_api::operator::table_markdown()
+    )
 }
