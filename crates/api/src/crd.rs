@@ -5,6 +5,8 @@
 //! server adds nothing to what people wrote. Unlike upstream's, fields are described, and pod templates
 //! keep fields that this version does not know. Refuses to know what fields mean.
 
+pub mod change;
+
 use std::sync::OnceLock;
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;

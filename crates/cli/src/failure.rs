@@ -192,7 +192,7 @@ impl Failure {
         match kind {
             Kind::Forbidden => failure.hint("check the user of the kubeconfig: `kubectl auth whoami`"),
             Kind::NotFound if status.message.starts_with("the server could not find") => {
-                failure.hint("the Flink kinds are not installed: apply `charts/drey-crds/crds`")
+                failure.hint("the Flink kinds are not installed: `drey crds apply`")
             }
             Kind::NotFound => failure.hint("see what exists: `drey get -A`"),
             _ => failure,

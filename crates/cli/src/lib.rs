@@ -29,8 +29,8 @@ pub mod output;
 pub mod table;
 
 use command::{
-    apply as apply_command, completion, delete, describe, events, get, restart, resume, savepoint, status,
-    suspend, validate, version, wait,
+    apply as apply_command, completion, crds, delete, describe, events, get, restart, resume, savepoint,
+    status, suspend, validate, version, wait,
 };
 use connection::ConnectionArgs;
 use failure::Failure;
@@ -61,6 +61,9 @@ pub enum Command {
     Wait(wait::Args),
     /// Check files against every rule, without any cluster
     Validate(validate::Args),
+    /// Print, compare or install the CustomResourceDefinitions
+    #[command(subcommand)]
+    Crds(crds::Command),
     /// Print the version
     Version(version::Args),
     /// Print a completion script for a shell
@@ -78,6 +81,7 @@ impl Command {
             Self::Version(args) => args.output == output::TextOrJson::Json,
             Self::Savepoint(args) => args.output == output::TextOrJson::Json,
             Self::Apply(_)
+            | Self::Crds(_)
             | Self::Delete(_)
             | Self::Suspend(_)
             | Self::Resume(_)
@@ -106,6 +110,7 @@ pub async fn run(command: Command, connection: &ConnectionArgs, whole: clap::Com
         Command::Events(args) => events::run(&args, &connection.connect().await?).await,
         Command::Wait(args) => wait::run(&args, &connection.connect().await?).await,
         Command::Validate(args) => validate::run(&args),
+        Command::Crds(command) => crds::run(&command, connection).await,
         Command::Version(args) => version::run(&args),
         Command::Completion(args) => completion::run(&args, whole),
     }

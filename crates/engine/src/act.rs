@@ -85,6 +85,7 @@ pub(crate) struct Actor {
     pub(crate) launcher: Arc<dyn Launcher>,
     pub(crate) http: reqwest::Client,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) label_selector: Option<String>,
 }
 
 /// The resource that is acted for, as it was when its journal was acknowledged.

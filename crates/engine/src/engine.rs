@@ -1,8 +1,9 @@
 //! The engine as a whole: its parts, their tasks, and how they end. Refuses to know what is inside any of them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use drey_api::defaults::Defaults;
@@ -11,6 +12,7 @@ use drey_core::{Event, EventKind, Pace, Policy, WaitingFor};
 use futures::FutureExt;
 use tokio::sync::Semaphore;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,14 +21,18 @@ use crate::act::Actor;
 use crate::clock::Clock;
 use crate::events::{self, Poster, Recorder};
 use crate::freeze;
+use crate::health::{self, Health};
 use crate::index::{Index, PollResult, Taken};
 use crate::launcher::{Launcher, Target};
+use crate::lease::Leadership;
 use crate::limits::{Limits, backed_off};
 use crate::metrics::Metrics;
 use crate::object::Key;
 use crate::poll::{Poller, Sink};
 use crate::queue::Queue;
 use crate::schema::{self, SchemaError};
+use crate::scopes::{Scope, Scopes};
+use crate::settings::{Current, Settings};
 use crate::step::{self, After};
 use crate::view::{EngineView, ResourceView};
 use crate::watch::{self, Change};
@@ -43,6 +49,16 @@ pub enum Namespaces {
     List(Vec<String>),
 }
 
+impl Namespaces {
+    /// One entry for each list and watch; `None` stands for all namespaces.
+    pub(crate) fn scopes(&self) -> Vec<Scope> {
+        match self {
+            Namespaces::All => vec![None],
+            Namespaces::List(list) => list.iter().cloned().map(Some).collect(),
+        }
+    }
+}
+
 /// What an engine is made of.
 pub struct EngineConfig {
     /// The Kubernetes API that holds the resources.
@@ -52,12 +68,16 @@ pub struct EngineConfig {
     /// Connections to JobManagers. With thousands of JobManagers it should keep few idle connections
     /// (`pool_max_idle_per_host` of 1, a short `pool_idle_timeout`): each costs memory.
     pub http: reqwest::Client,
-    /// What holds for every decision.
+    /// What holds for every decision. Its epoch is that of `leadership`.
     pub policy: Policy,
     /// The operator's configuration, as far as it enters those of clusters.
     pub defaults: Defaults,
     /// Which namespaces are watched.
     pub namespaces: Namespaces,
+    /// Only resources with these labels are run, in the syntax of `kubectl get --selector`.
+    pub label_selector: Option<String>,
+    /// The right to act. Without it nothing is written and nothing is done.
+    pub leadership: Leadership,
     /// The wall clock.
     pub clock: Arc<dyn Clock>,
     /// Bounds.
@@ -85,10 +105,8 @@ pub struct Engine {
 /// What all tasks of an engine share.
 pub(crate) struct Shared {
     pub(crate) actor: Actor,
-    pub(crate) policy: Policy,
-    /// The same, and in no hurry at rest.
-    pub(crate) patient: Policy,
-    pub(crate) defaults: Defaults,
+    current: RwLock<Arc<Current>>,
+    pub(crate) leadership: Leadership,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) index: Index,
@@ -97,32 +115,44 @@ pub(crate) struct Shared {
     pub(crate) recorder: Recorder,
     pub(crate) metrics: Metrics,
     pub(crate) tasks: TaskTracker,
-    /// Namespaces to watch; `None` stands for all.
-    scopes: Vec<Option<String>>,
-    /// Those whose first list is not complete.
-    unlisted: Mutex<HashSet<Option<String>>>,
+    scopes: Scopes,
+    label_selector: Option<String>,
+    running: AtomicBool,
+    /// Only an engine that was made to see everything can tell what does not exist.
+    sees_everything: bool,
 }
 
 impl Engine {
     /// An engine that does not run yet.
     #[must_use]
     pub fn new(config: EngineConfig) -> Engine {
-        let EngineConfig { client, launcher, http, policy, defaults, namespaces, clock, limits } = config;
-        let heartbeat_ms = i64::try_from(limits.rest_heartbeat.as_millis()).unwrap_or(i64::MAX);
-        let patient = Policy { rest_interval_ms: policy.rest_interval_ms.max(heartbeat_ms), ..policy };
+        let EngineConfig {
+            client,
+            launcher,
+            http,
+            policy,
+            defaults,
+            namespaces,
+            label_selector,
+            leadership,
+            clock,
+            limits,
+        } = config;
+        let current = Current::new(Settings { policy, defaults }, leadership.epoch(), &limits);
         let limits = Arc::new(limits);
         let metrics = Metrics::default();
         let (recorder, poster) = events::queue(client.clone(), &limits, clock.clone(), &metrics);
-        let scopes: Vec<Option<String>> = match namespaces {
-            Namespaces::All => vec![None],
-            Namespaces::List(list) => list.into_iter().map(Some).collect(),
-        };
         let poller = Arc::new(Poller::new(http.clone(), limits.poll.clone(), metrics.clone()));
         let shared = Shared {
-            actor: Actor { client, launcher, http, limits: limits.clone() },
-            policy,
-            patient,
-            defaults,
+            actor: Actor {
+                client,
+                launcher,
+                http,
+                limits: limits.clone(),
+                label_selector: label_selector.clone(),
+            },
+            current: RwLock::new(Arc::new(current)),
+            leadership,
             clock,
             limits,
             index: Index::default(),
@@ -131,8 +161,10 @@ impl Engine {
             recorder,
             metrics,
             tasks: TaskTracker::new(),
-            unlisted: Mutex::new(scopes.iter().cloned().collect()),
-            scopes,
+            scopes: Scopes::new(&namespaces),
+            sees_everything: namespaces == Namespaces::All && label_selector.is_none(),
+            label_selector,
+            running: AtomicBool::new(false),
         };
         Engine { shared: Arc::new(shared), poster: Arc::new(Mutex::new(Some(poster))) }
     }
@@ -151,6 +183,7 @@ impl Engine {
             () = stop.cancelled() => return Ok(()),
         }
         let polls = TaskTracker::new();
+        let _running = Running::begin(&shared.running);
         let work = async {
             tokio::join!(
                 follow_all(shared),
@@ -174,6 +207,35 @@ impl Engine {
             tracing::warn!("steps or actions did not end in time and are left to the next start");
         }
         Ok(())
+    }
+
+    /// Goes on with other settings. Every resource is looked at again; none is redeployed because of it.
+    pub fn reconfigure(&self, settings: Settings) {
+        let shared = &self.shared;
+        let current = Current::new(settings, shared.leadership.epoch(), &shared.limits);
+        *shared.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(current);
+        for key in shared.index.keys() {
+            shared.queue.add(&key);
+        }
+    }
+
+    /// Watches these namespaces instead. Resources elsewhere are forgotten, and nothing is done to their clusters.
+    pub fn watch_namespaces(&self, namespaces: &Namespaces) {
+        let shared = &self.shared;
+        shared.scopes.replace(namespaces);
+        for key in shared.index.keys() {
+            if !shared.scopes.covers(&key.namespace) {
+                shared.forget(&key);
+            }
+        }
+    }
+
+    /// Whether the engine sees what it has to see.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let shared = &self.shared;
+        let troubles = shared.scopes.troubles(shared.limits.blind_after);
+        health::judge(shared.running.load(Ordering::Relaxed), &troubles, &shared.limits)
     }
 
     /// What the engine knows now.
@@ -207,7 +269,7 @@ impl Engine {
             view.next_step_in = self.shared.queue.wanted_at(&key).map(|at| at.saturating_duration_since(now));
         }
         resources.sort_by(|a, b| (&a.namespace, &a.name).cmp(&(&b.namespace, &b.name)));
-        EngineView { complete: self.shared.unlisted().is_empty(), resources }
+        EngineView { complete: self.shared.scopes.all_listed(), resources }
     }
 
     /// What the engine counts.
@@ -234,15 +296,48 @@ async fn check_schema(shared: &Shared) -> Result<(), EngineError> {
     }
 }
 
+/// True while an engine runs.
+struct Running<'a>(&'a AtomicBool);
+
+impl<'a> Running<'a> {
+    fn begin(flag: &'a AtomicBool) -> Running<'a> {
+        flag.store(true, Ordering::Relaxed);
+        Running(flag)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// Follows every scope, also those that come and go.
 async fn follow_all(shared: &Arc<Shared>) {
-    let follow = |scope: &Option<String>| {
-        let scope = scope.clone();
-        async move {
-            let sink = |change| shared.changed(scope.as_ref(), change);
-            watch::follow(shared.actor.client.clone(), scope.as_deref(), &shared.limits, sink).await;
+    let mut changes = shared.scopes.changes();
+    let mut follows = JoinSet::new();
+    let mut following: HashMap<Scope, AbortHandle> = HashMap::new();
+    loop {
+        changes.mark_unchanged();
+        let wanted: HashSet<Scope> = shared.scopes.get().into_iter().collect();
+        following.retain(|scope, follow| {
+            let stays = wanted.contains(scope);
+            if !stays {
+                follow.abort();
+            }
+            stays
+        });
+        for scope in wanted {
+            following.entry(scope.clone()).or_insert_with(|| follows.spawn(follow(shared.clone(), scope)));
         }
-    };
-    futures::future::join_all(shared.scopes.iter().map(follow)).await;
+        let _never_gone = changes.changed().await;
+    }
+}
+
+async fn follow(shared: Arc<Shared>, scope: Scope) {
+    let sink = |change| shared.changed(&scope, change);
+    let selector = shared.label_selector.as_deref();
+    watch::follow(shared.actor.client.clone(), scope.as_deref(), selector, &shared.limits, sink).await;
 }
 
 /// Steps what is due, a bounded number at the same time, each resource once.
@@ -276,6 +371,11 @@ async fn step_once(shared: &Arc<Shared>, key: &Key) {
         After::Wake(delay) => shared.queue.add_at(key, Instant::now() + delay),
         After::Again => again(shared, key),
         After::Busy => {}
+        After::NotLeading => {
+            let say = |slot: &mut crate::index::Slot| slot.said.sentence = NOT_LEADING.into();
+            shared.index.with(key, say);
+            shared.queue.add_at(key, Instant::now() + shared.limits.retry_delay);
+        }
         After::Retry(message) => retry(shared, key, &message),
         After::Gone => shared.forget(key),
         After::Freeze(message) => {
@@ -284,6 +384,8 @@ async fn step_once(shared: &Arc<Shared>, key: &Key) {
         After::Frozen => freeze::publish_again(shared, key).await,
     }
 }
+
+const NOT_LEADING: &str = "waiting for the leadership";
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
     panic
@@ -349,12 +451,23 @@ async fn hear_launcher(shared: &Arc<Shared>) {
 }
 
 impl Shared {
+    /// The settings of now.
+    pub(crate) fn current(&self) -> Arc<Current> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Takes what a watch tells.
-    fn changed(self: &Arc<Self>, scope: Option<&String>, change: Change) {
+    fn changed(self: &Arc<Self>, scope: &Scope, change: Change) {
+        let is_life = !matches!(change, Change::Opened | Change::Failed(_));
+        if is_life && !self.scopes.heard(scope) {
+            return;
+        }
         match change {
+            Change::Heard => {}
+            Change::Opened => self.scopes.opened(scope),
             Change::Listed(stored) => {
                 let key = stored.key.clone();
-                if self.index.offer(stored) != Taken::Old && self.is_listed(scope) {
+                if self.index.offer(stored) != Taken::Old && self.scopes.is_listed(scope) {
                     self.queue.add(&key);
                 }
             }
@@ -368,14 +481,15 @@ impl Shared {
             Change::Deleted(stored) => self.doubt(&stored.key),
             Change::Failed(message) => {
                 self.metrics.watched("failed");
-                tracing::warn!(namespace = scope.map_or("(all)", String::as_str), "watching: {message}");
+                self.scopes.failed(scope, &message);
+                tracing::warn!(namespace = scope.as_deref().unwrap_or("(all)"), "watching: {message}");
             }
         }
     }
 
-    fn list_complete(self: &Arc<Self>, scope: Option<&String>, keys: &HashSet<Key>) {
+    fn list_complete(self: &Arc<Self>, scope: &Scope, keys: &HashSet<Key>) {
         self.metrics.watched("listed");
-        for missing in self.index.missing_from(scope.map(String::as_str), keys) {
+        for missing in self.index.missing_from(scope.as_deref(), keys) {
             self.doubt(&missing);
         }
         for key in keys {
@@ -383,10 +497,7 @@ impl Shared {
                 self.queue.add(key);
             }
         }
-        let mut unlisted = self.unlisted();
-        let last_one = unlisted.remove(&scope.cloned()) && unlisted.is_empty();
-        drop(unlisted);
-        if last_one {
+        if self.scopes.complete(scope) && self.sees_everything {
             self.retain();
         }
     }
@@ -397,14 +508,6 @@ impl Shared {
         self.index.for_each(|_, slot| existing.push(slot.stored.target()));
         let launcher = self.actor.launcher.clone();
         self.tasks.spawn(async move { launcher.retain(&existing).await });
-    }
-
-    fn is_listed(&self, scope: Option<&String>) -> bool {
-        !self.unlisted().contains(&scope.cloned())
-    }
-
-    fn unlisted(&self) -> std::sync::MutexGuard<'_, HashSet<Option<String>>> {
-        self.unlisted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the object from its source before anything else is done with it.

@@ -47,7 +47,11 @@ pub(crate) async fn publish_again(shared: &Arc<Shared>, key: &Key) {
 async fn publish(shared: &Arc<Shared>, stored: &Stored, message: &str) {
     let key = &stored.key;
     let status = with_condition(shared, stored, message);
-    let written = journal::write_tree(&shared.actor.client, &shared.limits, stored, &status).await;
+    let written = if shared.leadership.is_held() {
+        journal::write_tree(&shared.actor.client, &shared.limits, stored, &status).await
+    } else {
+        Written::Unknown("this process does not lead".to_owned())
+    };
     shared.metrics.status_written(written.label());
     let published = match written {
         Written::Same | Written::Refused(_) => true,

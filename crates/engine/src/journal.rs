@@ -2,11 +2,12 @@
 //! it. Refuses to repeat: whoever gets a conflict or an unknown answer reads the object again first.
 
 use drey_api::kinds::{API_VERSION, FlinkDeploymentStatus};
-use kube::api::PostParams;
+use kube::api::{ListParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use crate::act::Actor;
 use crate::limits::Limits;
 use crate::metrics::ACKNOWLEDGED;
 use crate::object::{Key, Stored, WireDeployment};
@@ -96,10 +97,11 @@ pub(crate) enum Read {
     Failed(String),
 }
 
-/// Reads an object from its source.
-pub(crate) async fn read(client: &Client, limits: &Limits, key: &Key) -> Read {
-    match timeout(limits.request_timeout, api(client, key).get_opt(&key.name)).await {
-        Err(_) => Read::Failed(format!("no answer within {:?}", limits.request_timeout)),
+/// Reads an object from its source. One that no longer has the labels of `label.selector` is none of ours.
+pub(crate) async fn read(actor: &Actor, key: &Key) -> Read {
+    let limit = actor.limits.request_timeout;
+    match timeout(limit, find(actor, key)).await {
+        Err(_) => Read::Failed(format!("no answer within {limit:?}")),
         Ok(Err(error)) => Read::Failed(error.to_string()),
         Ok(Ok(None)) => Read::Absent,
         Ok(Ok(Some(wire))) => match Stored::from_wire(wire) {
@@ -107,6 +109,14 @@ pub(crate) async fn read(client: &Client, limits: &Limits, key: &Key) -> Read {
             None => Read::Failed("the answer is no FlinkDeployment".to_owned()),
         },
     }
+}
+
+/// Whether labels fit a selector is judged by the API server alone.
+async fn find(actor: &Actor, key: &Key) -> Result<Option<WireDeployment>, kube::Error> {
+    let api = api(&actor.client, key);
+    let Some(selector) = &actor.label_selector else { return api.get_opt(&key.name).await };
+    let params = ListParams::default().fields(&format!("metadata.name={}", key.name)).labels(selector);
+    Ok(api.list(&params).await?.items.into_iter().next())
 }
 
 const POST: PostParams = PostParams { dry_run: false, field_manager: None };

@@ -13,13 +13,16 @@
 mod act;
 pub mod clock;
 mod engine;
+pub mod epoch;
 mod events;
 mod freeze;
+mod health;
 mod high_availability;
 mod index;
 mod invariants;
 mod journal;
 pub mod launcher;
+pub mod lease;
 pub mod limits;
 pub mod metrics;
 mod object;
@@ -28,16 +31,21 @@ mod plan_poll;
 mod poll;
 mod queue;
 mod schema;
+mod scopes;
+mod settings;
 mod step;
 pub mod view;
 mod watch;
 
 pub use clock::{Clock, SystemClock};
 pub use engine::{Engine, EngineConfig, EngineError, Namespaces};
+pub use health::Health;
 pub use launcher::{LaunchError, Launcher, Target};
+pub use lease::Leadership;
 pub use limits::Limits;
 pub use metrics::Metrics;
 pub use schema::SchemaError;
+pub use settings::Settings;
 pub use view::{EngineView, ResourceView};
 
 /// The finalizer on every FlinkDeployment, which is also upstream's: either operator takes up the deletion that the

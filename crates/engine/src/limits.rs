@@ -36,6 +36,11 @@ pub struct Limits {
     pub watch_timeout: Duration,
     /// How long after that an open watch is believed to be alive.
     pub watch_grace: Duration,
+    /// How long a scope may be silent before its watch counts as blind, longer than the watches themselves take to
+    /// find that out: `silent_watches_max` of them, and a new list.
+    pub blind_after: Duration,
+    /// How long the API server may refuse lists and watches before the engine counts as not ready.
+    pub refused_after: Duration,
     /// How many watches in a row may end without a single message before everything is listed again.
     pub silent_watches_max: u32,
     /// First delay after a list or watch that failed; doubled up to `watch_retry_max`.
@@ -97,6 +102,8 @@ impl Default for Limits {
             list_page: 50,
             watch_timeout: Duration::from_secs(55),
             watch_grace: Duration::from_secs(5),
+            blind_after: Duration::from_secs(240),
+            refused_after: Duration::from_secs(20),
             silent_watches_max: 2,
             watch_retry: Duration::from_millis(500),
             watch_retry_max: Duration::from_secs(30),

@@ -154,7 +154,8 @@ impl Metrics {
 }
 
 /// Every value of the label `result` of steps.
-pub(crate) const STEP_RESULTS: &[&str] = &["done", "busy", "retry", "conflict", "gone", "frozen"];
+pub(crate) const STEP_RESULTS: &[&str] =
+    &["done", "busy", "retry", "conflict", "gone", "not_leading", "frozen"];
 /// Result of a status write that the API server acknowledged.
 pub(crate) const ACKNOWLEDGED: &str = "acknowledged";
 /// Counted when an action begins; its result is counted when it ends.

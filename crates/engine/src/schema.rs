@@ -24,15 +24,12 @@ const NEEDED: &[&str] = &["intent", "run"];
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     /// The cluster has no FlinkDeployment CRD.
-    #[error(
-        "the CRD `{NAME}` is not installed\nhint: install it with `kubectl create -f charts/drey-crds/crds/`"
-    )]
+    #[error("the CRD `{NAME}` is not installed\nhint: install it with `drey crds apply`")]
     NotInstalled,
     /// The CRD is an older one, such as that of the Java operator.
     #[error(
         "the CRD `{NAME}` has no `status.{field}`, so that the API server would drop what drey writes there before \
-         it acts\nhint: replace it with `kubectl replace -f charts/drey-crds/crds/`; resources and running jobs are \
-         not touched"
+         it acts\nhint: replace it with `drey crds apply`; resources and running jobs are not touched"
     )]
     Outdated {
         /// The field of the status that is missing.
@@ -167,7 +164,7 @@ mod tests {
         let error =
             judge(&crd(&json!({"type": "object", "properties": {"error": {"type": "string"}}}))).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("`status.intent`") && text.contains("kubectl replace -f"), "{text}");
+        assert!(text.contains("`status.intent`") && text.contains("drey crds apply"), "{text}");
         assert!(!error.is_passing());
     }
 

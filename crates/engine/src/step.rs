@@ -26,6 +26,7 @@ use crate::limits::jittered;
 use crate::object::{Key, Stored};
 use crate::observe::{self, Remembered};
 use crate::plan_poll;
+use crate::settings::Current;
 
 /// What the queue has to do after a step.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) enum After {
     Again,
     /// The resource does not exist any more.
     Gone,
+    /// Somebody else may lead; nothing was written and nothing done.
+    NotLeading,
     /// The resource must be left alone.
     Freeze(String),
     /// The resource is left alone already.
@@ -55,6 +58,7 @@ impl After {
             After::Retry(_) => "retry",
             After::Again => "conflict",
             After::Gone => "gone",
+            After::NotLeading => "not_leading",
             After::Freeze(_) | After::Frozen => "frozen",
         }
     }
@@ -69,11 +73,15 @@ struct Subjects {
 
 /// Steps `key` once.
 pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
+    if !shared.leadership.is_held() {
+        return After::NotLeading;
+    }
+    let settings = shared.current();
     let stored = match current(shared, key).await {
         Ok(stored) => stored,
         Err(after) => return after,
     };
-    let subjects = match interpret(shared, stored) {
+    let subjects = match interpret(&settings, stored) {
         Ok(subjects) => subjects,
         Err(message) => return After::Freeze(message),
     };
@@ -81,9 +89,9 @@ pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
     if let Some(after) = await_first_poll(shared, &subjects, &cluster).await {
         return after;
     }
-    let (observed, decision) = judge(shared, &subjects, cluster).await;
+    let (observed, decision) = judge(shared, &settings, &subjects, cluster).await;
     if let Err(broken) =
-        invariants::check(&subjects.resource, &observed, &subjects.journal, &shared.policy, &decision)
+        invariants::check(&subjects.resource, &observed, &subjects.journal, &settings.policy, &decision)
     {
         shared.metrics.invariant_broken();
         return After::Freeze(broken.to_string());
@@ -92,7 +100,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
         Ok(stored) => stored,
         Err(after) => return after,
     };
-    let wake = wake(shared, &subjects, &observed, &decision);
+    let wake = wake(shared, &settings, &subjects, &observed, &decision);
     carry_out(shared, stored, &observed, decision, wake).await
 }
 
@@ -107,7 +115,7 @@ async fn current(shared: &Arc<Shared>, key: &Key) -> Result<Arc<Stored>, After> 
         return Err(After::Busy);
     }
     if in_doubt {
-        match journal::read(&shared.actor.client, &shared.limits, key).await {
+        match journal::read(&shared.actor, key).await {
             Read::Absent => return Err(After::Gone),
             Read::Failed(message) => {
                 return Err(After::Retry(format!("the resource could not be read: {message}")));
@@ -128,13 +136,13 @@ async fn current(shared: &Arc<Shared>, key: &Key) -> Result<Arc<Stored>, After> 
 
 /// Reads spec and status. A spec that cannot be read is a refused spec; a status that cannot be read leaves nothing
 /// to decide on.
-fn interpret(shared: &Shared, stored: Arc<Stored>) -> Result<Subjects, String> {
+fn interpret(settings: &Current, stored: Arc<Stored>) -> Result<Subjects, String> {
     let status: FlinkDeploymentStatus = match &stored.status {
         None => FlinkDeploymentStatus::default(),
         Some(status) => drey_api::kinds::read(&status.tree())
             .map_err(|error| format!("the status cannot be read: status.{error}; {HOW_TO_MEND_A_STATUS}"))?,
     };
-    let resolve = |spec: &FlinkDeploymentSpec| parse(shared, &stored, spec, None);
+    let resolve = |spec: &FlinkDeploymentSpec| parse(settings, &stored, spec, None);
     let journal = status::read(&status, &resolve)
         .map_err(|error| format!("the status cannot be read: {error}; {HOW_TO_MEND_A_STATUS}"))?;
     let last =
@@ -148,7 +156,7 @@ fn interpret(shared: &Shared, stored: Arc<Stored>) -> Result<Subjects, String> {
                 hint: None,
             }],
         })
-        .and_then(|spec| parse(shared, &stored, &spec, last.as_ref()));
+        .and_then(|spec| parse(settings, &stored, &spec, last.as_ref()));
     let resource = Resource {
         uid: stored.uid.clone(),
         namespace: stored.key.namespace.clone(),
@@ -165,7 +173,7 @@ fn interpret(shared: &Shared, stored: Arc<Stored>) -> Result<Subjects, String> {
 const HOW_TO_MEND_A_STATUS: &str = "correct that field with `kubectl edit --subresource=status`";
 
 fn parse(
-    shared: &Shared,
+    settings: &Current,
     stored: &Stored,
     spec: &FlinkDeploymentSpec,
     last: Option<&reconciled::Reconciled>,
@@ -173,7 +181,7 @@ fn parse(
     let context = Context {
         namespace: &stored.key.namespace,
         name: &stored.key.name,
-        defaults: &shared.defaults,
+        defaults: &settings.defaults,
         last,
     };
     desired::parse(spec, &context)
@@ -203,14 +211,19 @@ async fn await_first_poll(
 }
 
 /// Decides; looks closer at most once.
-async fn judge(shared: &Arc<Shared>, subjects: &Subjects, cluster: Seen<Cluster>) -> (Observed, Decision) {
+async fn judge(
+    shared: &Arc<Shared>,
+    settings: &Current,
+    subjects: &Subjects,
+    cluster: Seen<Cluster>,
+) -> (Observed, Decision) {
     let Subjects { stored, resource, journal } = subjects;
     let remembered = shared
         .index
         .with(&stored.key, |slot| Remembered { poll: slot.poll.clone(), refused: slot.refused.clone() })
         .unwrap_or(Remembered { poll: None, refused: None });
     let observed = observe::from_memory(cluster, &remembered);
-    let decision = decide(resource, &observed, journal, &shared.policy, shared.clock.now());
+    let decision = decide(resource, &observed, journal, &settings.policy, shared.clock.now());
     let blind = decision.action.as_ref().is_some_and(Action::needs_live_read);
     if !decision.look_closer && !blind {
         return (observed, decision);
@@ -219,7 +232,7 @@ async fn judge(shared: &Arc<Shared>, subjects: &Subjects, cluster: Seen<Cluster>
     shared.index.with(&stored.key, |slot| {
         slot.cluster = ClusterLook { seen: observed.cluster.clone(), at: Some(Instant::now()) };
     });
-    let decision = decide(resource, &observed, journal, &shared.policy, shared.clock.now());
+    let decision = decide(resource, &observed, journal, &settings.policy, shared.clock.now());
     (observed, decision)
 }
 
@@ -250,8 +263,15 @@ async fn write(shared: &Shared, subjects: &Subjects, decision: &Decision) -> Res
     if decision.journal == *journal {
         return Ok(stored.clone());
     }
+    if !shared.leadership.is_held() {
+        return Err(After::NotLeading);
+    }
     let status = status::write(&decision.journal, resource);
-    let written = journal::write(&shared.actor.client, &shared.limits, stored, &status).await;
+    let writing = journal::write(&shared.actor.client, &shared.limits, stored, &status);
+    let written = tokio::select! {
+        written = writing => written,
+        () = shared.leadership.ended() => Written::Unknown(LEADERSHIP_ENDED.to_owned()),
+    };
     shared.metrics.status_written(written.label());
     match written {
         Written::Same => Ok(stored.clone()),
@@ -285,20 +305,26 @@ const SPREAD_FROM: Duration = Duration::from_secs(4);
 /// When to step again if nothing happens. A decision at rest asks for the interval at rest when nothing is due within
 /// it; when the next thing is due, the same decision tells under a policy that is in no hurry. Resources at rest are
 /// thus stepped on changes, when something is due, and else only at a heartbeat.
-fn wake(shared: &Shared, subjects: &Subjects, observed: &Observed, decision: &Decision) -> Duration {
+fn wake(
+    shared: &Shared,
+    settings: &Current,
+    subjects: &Subjects,
+    observed: &Observed,
+    decision: &Decision,
+) -> Duration {
     let duration = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1));
     let asked = duration(decision.wake_after_ms);
-    let nothing_due = decision.wake_after_ms == shared.policy.rest_interval_ms;
+    let nothing_due = decision.wake_after_ms == settings.policy.rest_interval_ms;
     if decision.pace == Pace::Fast || decision.action.is_some() || !nothing_due {
         // What began to wait together is not looked at together for ever; earlier does no harm.
         return if asked < SPREAD_FROM { asked } else { jittered(asked, subjects.stored.key.seed()) };
     }
     let Subjects { stored, resource, journal } = subjects;
-    let later = decide(resource, observed, journal, &shared.patient, shared.clock.now());
+    let later = decide(resource, observed, journal, &settings.patient, shared.clock.now());
     if later.pace == Pace::Fast || later.action.is_some() {
         return asked;
     }
-    if later.wake_after_ms < shared.patient.rest_interval_ms {
+    if later.wake_after_ms < settings.patient.rest_interval_ms {
         return duration(later.wake_after_ms);
     }
     jittered(duration(later.wake_after_ms), stored.key.seed())
@@ -319,7 +345,11 @@ async fn carry_out(
     shared.index.with(key, |slot| {
         slot.pace = decision.pace;
         slot.failures = 0;
-        slot.said = Said { sentence: sentence(&decision).into(), waiting: waiting.clone(), error: None };
+        slot.said = Said {
+            sentence: sentence(&decision, shared.leadership.epoch()).into(),
+            waiting: waiting.clone(),
+            error: None,
+        };
     });
     for event in decision.events {
         shared.recorder.record(&target, generation, event);
@@ -327,6 +357,8 @@ async fn carry_out(
     plan_poll::arrange(shared, &stored, observed, &decision.journal, decision.pace).await;
     match decision.action {
         None => After::Wake(wake),
+        // What is on record is taken up by whoever leads next, by looking.
+        Some(_) if !shared.leadership.is_held() => After::NotLeading,
         Some(action) => {
             let deployed = decision.journal.deployed().map(|deployed| deployed.desired.clone());
             let seq = decision.journal.intent.as_ref().map_or(decision.journal.seq, |intent| intent.seq);
@@ -336,19 +368,26 @@ async fn carry_out(
     }
 }
 
+const DEPOSED: &str = "another operator process has taken over this resource";
+
 fn waiting(journal: &Journal) -> Option<(drey_core::WaitingFor, Arc<str>)> {
     let waiting = journal.waiting.as_ref()?;
     let reason = drey_core::WaitingFor::ALL.iter().find(|reason| reason.as_str() == &*waiting.reason)?;
     Some((*reason, waiting.message.clone()))
 }
 
-fn sentence(decision: &Decision) -> String {
+fn sentence(decision: &Decision, epoch: i64) -> String {
+    if decision.journal.epoch > epoch {
+        return DEPOSED.to_owned();
+    }
     match (&decision.action, &decision.journal.waiting) {
         (Some(action), _) => act::words(action).to_owned(),
         (None, Some(waiting)) => waiting.message.to_string(),
         (None, None) => "nothing to do".to_owned(),
     }
 }
+
+const LEADERSHIP_ENDED: &str = "the leadership ended meanwhile";
 
 /// Performs `action` in a task of its own. The next step comes when it is over.
 fn begin(shared: &Arc<Shared>, subject: Subject, action: Action, seq: i64) {
@@ -360,7 +399,10 @@ fn begin(shared: &Arc<Shared>, subject: Subject, action: Action, seq: i64) {
     let tasks = shared.tasks.clone();
     tasks.spawn(async move {
         let over = ActionGuard { shared: &shared, key: &key };
-        let outcome = shared.actor.perform(&subject, &action).await;
+        let outcome = tokio::select! {
+            outcome = shared.actor.perform(&subject, &action) => outcome,
+            () = shared.leadership.ended() => Outcome::Unknown(LEADERSHIP_ENDED.to_owned()),
+        };
         tracing::info!(resource = %key, action = kind, ?outcome, "action");
         shared.metrics.acted(kind, outcome.label());
         remember(&shared, &subject.stored, &action, seq, outcome);

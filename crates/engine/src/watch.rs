@@ -31,6 +31,10 @@ pub(crate) enum Change {
     Changed(Stored),
     /// An object is gone; the version is that of the deletion.
     Deleted(Stored),
+    /// A watch has begun.
+    Opened,
+    /// A sign of life without an object.
+    Heard,
     /// A list or watch failed; it goes on by itself.
     Failed(String),
 }
@@ -68,6 +72,7 @@ enum Ended {
 pub(crate) async fn follow(
     client: Client,
     namespace: Option<&str>,
+    label_selector: Option<&str>,
     limits: &Limits,
     sink: impl Fn(Change) + Send + Sync,
 ) {
@@ -75,7 +80,7 @@ pub(crate) async fn follow(
         Some(namespace) => Api::namespaced(client, namespace),
         None => Api::all(client),
     };
-    let watcher = Watcher { api, limits, sink };
+    let watcher = Watcher { api, label_selector, limits, sink };
     let mut failures = 0;
     loop {
         match watcher.list().await {
@@ -90,6 +95,7 @@ pub(crate) async fn follow(
 
 struct Watcher<'a, S> {
     api: Api<WireDeployment>,
+    label_selector: Option<&'a str>,
     limits: &'a Limits,
     sink: S,
 }
@@ -99,9 +105,10 @@ impl<S: Fn(Change) + Send + Sync> Watcher<'_, S> {
     async fn list(&self) -> Result<String, WatchError> {
         let mut keys = HashSet::new();
         let mut params = ListParams::default().limit(self.limits.list_page);
+        params.label_selector = self.label_selector.map(str::to_owned);
         loop {
             let page = self.within(self.limits.request_timeout, self.api.list(&params)).await?;
-            for wire in page.items {
+            for wire in page.items.into_iter().filter(|wire| !is_canary(wire)) {
                 if let Some(stored) = Stored::from_wire(wire) {
                     keys.insert(stored.key.clone());
                     (self.sink)(Change::Listed(stored));
@@ -134,13 +141,15 @@ impl<S: Fn(Change) + Send + Sync> Watcher<'_, S> {
 
     async fn watch_once(&self, version: &mut String) -> Ended {
         let seconds = u32::try_from(self.limits.watch_timeout.as_secs()).unwrap_or(u32::MAX).clamp(1, 290);
-        let params = WatchParams::default().timeout(seconds);
+        let mut params = WatchParams::default().timeout(seconds);
+        params.label_selector = self.label_selector.map(str::to_owned);
         let opening = self.api.watch(&params, version);
         let mut stream = match self.within(self.limits.request_timeout, opening).await {
             Ok(stream) => stream.boxed(),
             Err(error) if error.is_expired() => return Ended::Expired,
             Err(error) => return Ended::Failed(error),
         };
+        (self.sink)(Change::Opened);
         let ends_at = Instant::now() + self.limits.watch_timeout + self.limits.watch_grace;
         let mut heard = false;
         loop {
@@ -165,6 +174,7 @@ impl<S: Fn(Change) + Send + Sync> Watcher<'_, S> {
             WatchEvent::Deleted(wire) => (wire, Change::Deleted),
             WatchEvent::Bookmark(bookmark) => {
                 *version = bookmark.metadata.resource_version;
+                (self.sink)(Change::Heard);
                 return Ok(());
             }
             WatchEvent::Error(status) if status.code == 410 => return Err(Ended::Expired),
@@ -172,9 +182,10 @@ impl<S: Fn(Change) + Send + Sync> Watcher<'_, S> {
                 return Err(Ended::Failed(WatchError::Api(kube::Error::Api(status))));
             }
         };
+        let canary = is_canary(&wire);
         if let Some(stored) = Stored::from_wire(wire) {
             stored.version.as_str().clone_into(version);
-            (self.sink)(change(stored));
+            (self.sink)(if canary { Change::Heard } else { change(stored) });
         }
         Ok(())
     }
@@ -199,5 +210,12 @@ impl<S: Fn(Change) + Send + Sync> Watcher<'_, S> {
     }
 }
 
+/// Upstream proves its health by resources with this label, whose spec may be empty. They are nobody's clusters.
+fn is_canary(wire: &WireDeployment) -> bool {
+    let labels = wire.metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(CANARY)).is_some_and(|value| value == "true")
+}
+
+const CANARY: &str = "flink.apache.org/canary";
 /// After so many failed watches in a row the version that they start from is given up.
 const LIST_AFTER_FAILURES: u32 = 4;

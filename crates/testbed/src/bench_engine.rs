@@ -21,7 +21,8 @@ use drey_core::journal::Run;
 use drey_core::observed::{Cluster, ClusterPhase, StoredSnapshot};
 use drey_core::{JobId, Policy, Seen};
 use drey_engine::{
-    Engine, EngineConfig, EngineError, LaunchError, Launcher, Limits, Namespaces, SystemClock, Target,
+    Engine, EngineConfig, EngineError, LaunchError, Launcher, Leadership, Limits, Namespaces, SystemClock,
+    Target,
 };
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -210,9 +211,11 @@ impl Bench<'_> {
             client: self.client.clone(),
             launcher: Arc::new(self.launcher.clone()),
             http: self.http.clone(),
-            policy: Policy { epoch: 1, ..Policy::default() },
+            policy: Policy::default(),
             defaults: Defaults::default(),
             namespaces: Namespaces::All,
+            label_selector: None,
+            leadership: Leadership::undisputed(1),
             clock: Arc::new(SystemClock),
             limits: Limits::default(),
         });

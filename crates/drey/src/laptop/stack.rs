@@ -10,7 +10,7 @@ use drey_cli::connection::Connection;
 use drey_cli::failure::{Failure, Kind};
 use drey_cli::laptop;
 use drey_core::Policy;
-use drey_engine::{Engine, EngineConfig, Limits, Namespaces, SystemClock};
+use drey_engine::{Engine, EngineConfig, Leadership, Limits, Namespaces, SystemClock};
 use drey_local::distribution::{DistributionConfig, Distributions};
 use drey_local::java::JavaPlaces;
 use drey_local::state_dir::{StateDirectory, StateDirectoryError};
@@ -150,6 +150,8 @@ fn start_engine(
         policy: Policy::default(),
         defaults: laptop::defaults(files.root()),
         namespaces: Namespaces::All,
+        label_selector: None,
+        leadership: Leadership::undisputed(0),
         clock: Arc::new(SystemClock),
         limits: Limits::default(),
     });

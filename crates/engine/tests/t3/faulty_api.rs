@@ -38,6 +38,7 @@ struct Rule {
 struct State {
     rules: VecDeque<Rule>,
     log: Vec<String>,
+    down: bool,
 }
 
 /// The service.
@@ -57,6 +58,11 @@ impl FaultyApi {
         self.state.lock().unwrap().rules.push_back(Rule { method, path: path.to_owned(), fault });
     }
 
+    /// Every request is refused until the API server is there again.
+    pub(crate) fn set_down(&self, down: bool) {
+        self.state.lock().unwrap().down = down;
+    }
+
     /// How many requests with this method had a path and query that contain `path`.
     pub(crate) fn count(&self, method: &str, path: &str) -> usize {
         let state = self.state.lock().unwrap();
@@ -72,6 +78,9 @@ impl FaultyApi {
         let (method, uri) = (request.method().as_str(), request.uri().to_string());
         let mut state = self.state.lock().unwrap();
         state.log.push(format!("{method} {uri}"));
+        if state.down {
+            return Some(Fault::Fail(503));
+        }
         let index = state.rules.iter().position(|rule| rule.method == method && uri.contains(&rule.path))?;
         state.rules.remove(index).map(|rule| rule.fault)
     }

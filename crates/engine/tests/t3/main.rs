@@ -6,6 +6,9 @@
 mod faults;
 mod faulty_api;
 mod isolation;
+mod leadership;
+mod lease;
 mod lifecycle;
+mod scope;
 mod watching;
 mod world;

@@ -8,7 +8,7 @@ use drey_api::kinds::FlinkDeployment;
 use drey_apiserver::ApiServer;
 use drey_core::Policy;
 use drey_engine::limits::PollLimits;
-use drey_engine::{Engine, EngineConfig, EngineError, Limits, Namespaces, SystemClock};
+use drey_engine::{Engine, EngineConfig, EngineError, Leadership, Limits, Namespaces, SystemClock};
 use drey_testbed::fake_jobmanager::FakeJobManagers;
 use drey_testbed::fake_launcher::FakeLauncher;
 use k8s_openapi::api::core::v1::{ConfigMap, Event};
@@ -31,7 +31,8 @@ pub(crate) struct World {
     pub(crate) flink: FakeJobManagers,
     pub(crate) launcher: FakeLauncher,
     pub(crate) engine: Engine,
-    limits: Limits,
+    api: ApiServer,
+    pub(crate) limits: Limits,
     stop: CancellationToken,
     running: Option<JoinHandle<Result<(), EngineError>>>,
     server: JoinHandle<()>,
@@ -105,7 +106,17 @@ impl World {
         let faults = FaultyApi::new(api.service());
         let engine = engine(&faults, &launcher, &limits);
         let stop = CancellationToken::new();
-        World { client, faults, flink, launcher, engine, limits, stop, running: None, server }
+        World { client, faults, flink, launcher, engine, api, limits, stop, running: None, server }
+    }
+
+    /// Another way to the API server, with faults of its own.
+    pub(crate) fn another_way(&self) -> FaultyApi {
+        FaultyApi::new(self.api.service())
+    }
+
+    /// What an engine of this world is made of.
+    pub(crate) fn config(&self, faults: &FaultyApi) -> EngineConfig {
+        config(faults, &self.launcher, &self.limits)
     }
 
     /// Starts an engine with no memory.
@@ -270,16 +281,22 @@ impl Drop for World {
 }
 
 fn engine(faults: &FaultyApi, launcher: &FakeLauncher, limits: &Limits) -> Engine {
-    Engine::new(EngineConfig {
+    Engine::new(config(faults, launcher, limits))
+}
+
+fn config(faults: &FaultyApi, launcher: &FakeLauncher, limits: &Limits) -> EngineConfig {
+    EngineConfig {
         client: Client::new(faults.clone(), NAMESPACE),
         launcher: Arc::new(launcher.clone()),
         http: reqwest::Client::new(),
         policy: policy(),
         defaults: Defaults::default(),
         namespaces: Namespaces::All,
+        label_selector: None,
+        leadership: Leadership::undisputed(1),
         clock: Arc::new(SystemClock),
         limits: limits.clone(),
-    })
+    }
 }
 
 pub(crate) fn is_current(object: &Value) -> bool {
