@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use clap::Parser;
 use drey_local::java::{self, JavaPlaces};
-use drey_testbed::node::{Image, ImageTable, Network, Node, NodeConfig};
+use drey_testbed::kube::Network;
+use drey_testbed::node::{Image, ImageTable, Node, NodeConfig};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 #[derive(Debug, Parser)]

@@ -55,9 +55,10 @@ use tokio::task::JoinSet;
 pub use back_off::RestartTimes;
 pub use container::{OOM_AFTER_ANNOTATION, OOM_CONTAINER_ANNOTATION};
 pub use image::{Content, Image, ImageTable, Layer};
-pub use network::Network;
 pub use schedule::Capacity;
 pub(crate) use shared::Shared;
+
+use crate::kube::Network;
 
 /// What a node needs.
 #[derive(Clone)]

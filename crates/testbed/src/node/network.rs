@@ -5,18 +5,7 @@ use std::collections::HashSet;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// A bridge whose gateway address is this machine, with the API server behind it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Network {
-    /// Name of the bridge's interface.
-    pub bridge: String,
-    /// This machine's address on the bridge.
-    pub gateway: Ipv4Addr,
-    /// How many leading bits of an address name the network.
-    pub prefix_len: u8,
-    /// Range of the addresses of Services, such as `10.96.0.0/16`.
-    pub service_cidr: String,
-}
+use crate::kube::Network;
 
 /// The addresses of one node: the last octet runs, the third one is the node's.
 #[derive(Debug)]

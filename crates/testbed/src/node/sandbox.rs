@@ -12,8 +12,9 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::process::Child;
 
-use super::network::{Lease, Network};
+use super::network::Lease;
 use super::process::{Spawner, tool};
+use crate::kube::Network;
 
 /// The namespaces of one pod.
 #[derive(Debug)]

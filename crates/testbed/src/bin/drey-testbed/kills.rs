@@ -11,9 +11,11 @@ pub(crate) enum Victim {
     Drey,
     /// Everything at once.
     All,
+    /// Nobody: the leading drey is asked to end, and another one that waits takes over.
+    Leader,
 }
 
 impl Victim {
-    /// Every victim.
+    /// Every victim of a kill.
     pub(crate) const ALL: &'static [Self] = &[Self::JobManager, Self::TaskManagers, Self::Drey, Self::All];
 }

@@ -176,6 +176,7 @@ impl Place for Laptop {
             Victim::JobManager => self.kill_flink(|slot| slot == Slot::JobManager)?,
             Victim::TaskManagers => self.kill_flink(|slot| slot != Slot::JobManager)?,
             Victim::Drey => usize::from(self.kill_drey()?),
+            Victim::Leader => bail!("there is one drey in laptop mode"),
             Victim::All => usize::from(self.kill_drey()?) + self.kill_flink(|_| true)?,
         };
         if !self.is_up() {

@@ -9,9 +9,25 @@ use serde_json::{Value, json};
 /// Name of the deployment.
 pub(crate) const NAME: &str = "ledger";
 
+/// Where the job runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    /// In laptop mode, which chooses storage.
+    Laptop,
+    /// On a cluster.
+    Cluster {
+        /// `spec.mode`.
+        mode: String,
+        /// A directory that every pod sees.
+        storage: PathBuf,
+    },
+}
+
 /// The manifest.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerJob {
+    /// Where it runs.
+    pub(crate) site: Site,
     /// `v1_20` and so on.
     pub(crate) flink_version: String,
     /// The jar of the examples.
@@ -43,6 +59,7 @@ impl LedgerJob {
     /// A job that upgrades by savepoint.
     pub(crate) fn new(flink: &str, jar: &Path, output: PathBuf) -> Self {
         Self {
+            site: Site::Laptop,
             flink_version: format!("v{}", flink.replace('.', "_")),
             jar: jar.to_owned(),
             output,
@@ -95,7 +112,16 @@ impl LedgerJob {
             manifest["spec"]["job"]["initialSavepointPath"] = json!(path);
             manifest["spec"]["job"]["savepointRedeployNonce"] = json!(nonce);
         }
+        if let Site::Cluster { mode, storage } = &self.site {
+            place_on_cluster(&mut manifest, mode, storage, &self.flink_version);
+        }
         manifest
+    }
+
+    /// How many complete savepoints there are on the cluster's storage.
+    pub(crate) fn savepoints(&self) -> Result<usize> {
+        let Site::Cluster { storage, .. } = &self.site else { return Ok(0) };
+        complete_below(&storage.join("savepoints"))
     }
 
     /// What it has written so far; none before the first file.
@@ -105,6 +131,43 @@ impl LedgerJob {
         }
         ledger::check(&self.output).with_context(|| self.output.display().to_string())
     }
+}
+
+/// What a cluster does not choose by itself: image, storage, high availability, and a volume for both.
+fn place_on_cluster(manifest: &mut Value, mode: &str, storage: &Path, flink_version: &str) {
+    let spec = &mut manifest["spec"];
+    let minor = flink_version.trim_start_matches('v').replace('_', ".");
+    spec["mode"] = json!(mode);
+    spec["image"] = json!(format!("flink:{minor}"));
+    spec["job"]["jarURI"] = json!("local:///opt/flink/usrlib/examples.jar");
+    let below = |directory: &str| json!(format!("file://{}", storage.join(directory).display()));
+    let configuration = &mut spec["flinkConfiguration"];
+    configuration["high-availability.type"] = json!("kubernetes");
+    configuration["high-availability.storageDir"] = below("ha");
+    configuration["state.checkpoints.dir"] = below("checkpoints");
+    configuration["state.savepoints.dir"] = below("savepoints");
+    spec["podTemplate"] = json!({
+        "spec": {
+            "containers": [{
+                "name": "flink-main-container",
+                "volumeMounts": [{ "name": "storage", "mountPath": storage }],
+            }],
+            "volumes": [{ "name": "storage", "hostPath": { "path": storage, "type": "Directory" } }],
+        },
+    });
+}
+
+/// Directories with a `_metadata`, at any depth.
+fn complete_below(directory: &Path) -> Result<usize> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Ok(0) };
+    let mut complete = usize::from(directory.join("_metadata").is_file());
+    for entry in entries {
+        let path = entry?.path();
+        if path.is_dir() {
+            complete += complete_below(&path)?;
+        }
+    }
+    Ok(complete)
 }
 
 /// Fails unless nothing is missing, repeated or misplaced.

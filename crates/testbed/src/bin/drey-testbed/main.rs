@@ -6,12 +6,14 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod cluster_scenarios;
 mod conformance;
 mod generated;
 mod kills;
 mod kube;
 mod laptop;
 mod ledger_job;
+mod on_cluster;
 mod place;
 mod random;
 mod scenarios;
@@ -31,6 +33,8 @@ struct Line {
 enum Part {
     /// Run the scenarios of one Flink version; ends with `N passed, N failed`
     Scenarios(scenarios::Args),
+    /// Run the scenarios of one Flink version on a real Kubernetes API; ends with `N passed, N failed`
+    ClusterScenarios(cluster_scenarios::Args),
     /// Use the real kubectl on laptop mode; ends with `N passed, N failed`
     Tools(tools::Args),
     /// Kill processes at random moments of random upgrades
@@ -51,6 +55,7 @@ enum Part {
 fn main() -> ExitCode {
     let outcome = match Line::parse().part {
         Part::Scenarios(args) => scenarios::run(&args),
+        Part::ClusterScenarios(args) => cluster_scenarios::run(&args),
         Part::Tools(args) => tools::run(&args),
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),

@@ -1,0 +1,120 @@
+//! The scenarios of one Flink version on a real Kubernetes API, as one story of one job: upgrades, suspend and resume,
+//! kills and a change of the leader in each phase of an upgrade, deletion with a savepoint.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail, ensure};
+
+use crate::kills::Victim;
+use crate::ledger_job::{LedgerJob, NAME, Site, must_be_whole};
+use crate::on_cluster::{OnCluster, Parts};
+use crate::place::Place;
+use crate::steps::{
+    arguments_by_last_state, first_deployment, killed_in_phase, parallelism_by_savepoint, suspend_and_resume,
+};
+use crate::story::{STABLE_TIMEOUT, Story};
+
+/// The phases of an upgrade by savepoint, and what happens in each.
+const PHASES: &[(&str, &[Victim])] = &[
+    ("StopWithSavepoint", &[Victim::JobManager, Victim::Drey, Victim::Leader]),
+    ("Teardown", &[Victim::Drey]),
+    ("Deploy", &[Victim::Drey, Victim::All]),
+];
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The binary
+    #[arg(long)]
+    drey: PathBuf,
+    /// The jar of the examples
+    #[arg(long)]
+    jar: PathBuf,
+    /// Directory with the programs of the control plane
+    #[arg(long)]
+    programs: PathBuf,
+    /// Directory with Flink's distributions, each named by its version
+    #[arg(long)]
+    distributions: PathBuf,
+    /// Minor version of Flink, such as `1.20`
+    #[arg(long)]
+    flink: String,
+    /// `native` or `standalone`
+    #[arg(long, default_value = "native")]
+    mode: String,
+    /// Kill every victim in every phase, and not only the operator while the cluster is made
+    #[arg(long)]
+    every_victim: bool,
+    /// Directory to work in; kept when a step fails
+    #[arg(long)]
+    directory: Option<PathBuf>,
+}
+
+/// Runs the story.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let temporary = tempfile::tempdir()?;
+    let directory = args.directory.clone().unwrap_or_else(|| temporary.path().join("work"));
+    let jar = std::fs::canonicalize(&args.jar)?;
+    let place = OnCluster::new(&Parts {
+        drey: &args.drey,
+        programs: &args.programs,
+        distributions: &args.distributions,
+        jar: &jar,
+        directory: &directory,
+    })?;
+    let storage = place.directory().join("storage");
+    std::fs::create_dir_all(&storage)?;
+    let output = storage.join("ledger-output");
+    let site = Site::Cluster { mode: args.mode.clone(), storage };
+    let mut story = Story::new(place, LedgerJob { site, ..LedgerJob::new(&args.flink, &jar, output) });
+    tell(&mut story, args);
+    let (passed, failed) = story.counts();
+    if failed > 0 && args.directory.is_none() {
+        eprintln!("kept for a look: {}", temporary.keep().display());
+    }
+    println!("{passed} passed, {failed} failed");
+    if failed > 0 {
+        bail!("{failed} steps failed");
+    }
+    Ok(())
+}
+
+fn tell(story: &mut Story<OnCluster>, args: &Args) {
+    let of = format!("{} {}", args.flink, args.mode);
+    story.step(&format!("{of}: first deployment"), first_deployment);
+    story.step(&format!("{of}: parallelism by savepoint"), parallelism_by_savepoint);
+    story.step(&format!("{of}: arguments by last-state"), arguments_by_last_state);
+    story.step(&format!("{of}: suspend and resume"), suspend_and_resume);
+    story.step(&format!("{of}: a ConfigMap deleted by hand"), config_map_deleted);
+    for (phase, victims) in PHASES {
+        let chosen = victims.iter().filter(|victim| {
+            args.every_victim || (**victim, *phase) == (Victim::Drey, "Deploy") || **victim == Victim::Leader
+        });
+        for victim in chosen {
+            let name = format!("{of}: {victim:?} in phase {phase}");
+            story.step(&name, |story| killed_in_phase(story, phase, *victim));
+        }
+    }
+    story.step(&format!("{of}: deleted with a savepoint"), deleted_with_savepoint);
+}
+
+/// What a JobManager needs to start again is made again, and the job does not notice.
+fn config_map_deleted(story: &mut Story<OnCluster>) -> Result<()> {
+    let name = format!("flink-config-{NAME}");
+    story.place.delete_config_map(&name)?;
+    story.place.wait_for("the ConfigMap to come back", STABLE_TIMEOUT, |place| {
+        Ok(place.has_config_map(&name)?.then_some(()))
+    })?;
+    story.settled()
+}
+
+fn deleted_with_savepoint(story: &mut Story<OnCluster>) -> Result<()> {
+    story.job.configuration = vec![("kubernetes.operator.job.savepoint-on-deletion", "true")];
+    story.apply()?;
+    story.settled()?;
+    let before = story.job.savepoints()?;
+    story.place.run(&["delete", NAME, "--yes"])?;
+    ensure!(!story.place.has_cluster()?, "pods are left");
+    ensure!(story.job.savepoints()? == before + 1, "there is no savepoint of the deletion");
+    must_be_whole(&story.job.report()?)
+}

@@ -1,0 +1,320 @@
+//! drey as the operator of a real Kubernetes cluster on this machine: the built binary with a kubeconfig, pods as
+//! processes, and the same ledger job.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use drey_testbed::kube::{Controllers, Kube, Options, Programs};
+use drey_testbed::node::{Capacity, Image, ImageTable, Node, NodeConfig, RestartTimes, Signal};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::kills::Victim;
+use crate::ledger_job::NAME;
+use crate::place::Place;
+
+/// Where everything lives.
+const NAMESPACE: &str = "default";
+/// How long the operator may take until it is ready.
+const READY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an operator may take to end after it was asked to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(30);
+/// The container of Flink in its pods.
+const MAIN_CONTAINER: &str = "flink-main-container";
+/// The first port of the operators' probes and metrics on this machine.
+const FIRST_PORT: u16 = 28_085;
+
+/// What a cluster is made of.
+pub(crate) struct Parts<'a> {
+    /// The binary.
+    pub(crate) drey: &'a Path,
+    /// The programs of the control plane.
+    pub(crate) programs: &'a Path,
+    /// The directory of Flink's distributions, each named by its version.
+    pub(crate) distributions: &'a Path,
+    /// The jar of the examples.
+    pub(crate) jar: &'a Path,
+    /// A directory to work in.
+    pub(crate) directory: &'a Path,
+}
+
+/// A cluster with drey as its operator.
+pub(crate) struct OnCluster {
+    binary: PathBuf,
+    directory: PathBuf,
+    /// Operators that were started, the newest last.
+    operators: Vec<Child>,
+    started: u16,
+    node: Option<Node>,
+    kube: Option<Kube>,
+    runtime: Runtime,
+}
+
+impl OnCluster {
+    /// Starts the cluster; the operator does not run yet.
+    pub(crate) fn new(parts: &Parts<'_>) -> Result<Self> {
+        std::fs::create_dir_all(parts.directory)?;
+        let directory = std::fs::canonicalize(parts.directory)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+        let images = images(parts)?;
+        let (kube, node) = runtime.block_on(start(parts.programs, &directory, images))?;
+        let binary = std::fs::canonicalize(parts.drey).with_context(|| parts.drey.display().to_string())?;
+        let place = Self {
+            binary,
+            directory,
+            operators: Vec::new(),
+            started: 0,
+            node: Some(node),
+            kube: Some(kube),
+            runtime,
+        };
+        place.run(&["crds", "apply"])?;
+        place.runtime.block_on(place.make_account())?;
+        Ok(place)
+    }
+
+    fn kube(&self) -> &Kube {
+        self.kube.as_ref().expect("the cluster runs until it is dropped")
+    }
+
+    fn node(&self) -> &Node {
+        self.node.as_ref().expect("the node runs until it is dropped")
+    }
+
+    /// The account of Flink's pods, with the rights that Flink's documentation asks for.
+    async fn make_account(&self) -> Result<()> {
+        let rules = json!([
+            { "apiGroups": [""], "resources": ["pods", "configmaps", "services"], "verbs": ["*"] },
+            { "apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["*"] },
+        ]);
+        let objects = [
+            json!({ "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": "flink" } }),
+            json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                "metadata": { "name": "flink" }, "rules": rules }),
+            json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+                "metadata": { "name": "flink" },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "flink" },
+                "subjects": [{ "kind": "ServiceAccount", "name": "flink", "namespace": NAMESPACE }] }),
+        ];
+        for object in objects {
+            self.put(&object).await?;
+        }
+        Ok(())
+    }
+
+    async fn put(&self, object: &Value) -> Result<()> {
+        let object: kube::core::DynamicObject = serde_json::from_value(object.clone())?;
+        let types = object.types.clone().context("an object has a kind")?;
+        let resource = kube::api::ApiResource::from_gvk(&types.try_into()?);
+        let api: Api<kube::core::DynamicObject> =
+            Api::namespaced_with(self.kube().client(), NAMESPACE, &resource);
+        let params = PatchParams::apply("testbed").force();
+        api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
+        Ok(())
+    }
+
+    /// Pods of the job's cluster whose containers run, by component.
+    fn pods(&self, component: &str) -> Result<Vec<String>> {
+        let labels = format!("app={NAME},component={component}");
+        let api: Api<Pod> = Api::namespaced(self.kube().client(), NAMESPACE);
+        let pods = self.runtime.block_on(api.list(&ListParams::default().labels(&labels)))?;
+        Ok(pods.iter().map(ResourceExt::name_any).collect())
+    }
+
+    fn kill_pods(&self, component: &str) -> Result<usize> {
+        let mut killed = 0;
+        for pod in self.pods(component)? {
+            // One that does not run yet, or not any more, is no victim.
+            let signalled = self.node().signal(NAMESPACE, &pod, MAIN_CONTAINER, Signal::KILL);
+            killed += usize::from(signalled.is_ok());
+        }
+        Ok(killed)
+    }
+
+    /// Whether a ConfigMap is there and stays.
+    pub(crate) fn has_config_map(&self, name: &str) -> Result<bool> {
+        let found = self.runtime.block_on(self.config_maps().get_opt(name))?;
+        Ok(found.is_some_and(|map| map.metadata.deletion_timestamp.is_none()))
+    }
+
+    /// Deletes a ConfigMap, as a person would.
+    pub(crate) fn delete_config_map(&self, name: &str) -> Result<()> {
+        self.runtime.block_on(self.config_maps().delete(name, &DeleteParams::default()))?;
+        Ok(())
+    }
+
+    fn config_maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.kube().client(), NAMESPACE)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(&self.directory).stdin(Stdio::null());
+        command.env("KUBECONFIG", self.kube().kubeconfig());
+        command
+    }
+
+    /// Starts one more operator and waits until its probe says that it is ready, leading or not.
+    fn start_operator(&mut self) -> Result<()> {
+        let probes = FIRST_PORT + 2 * self.started;
+        self.started += 1;
+        let configuration = self.directory.join(format!("operator-{probes}"));
+        std::fs::create_dir_all(&configuration)?;
+        let text = format!(
+            "kubernetes.operator.health.probe.port: {probes}\n\
+             kubernetes.operator.metrics.port: {}\n\
+             kubernetes.operator.leader-election.enabled: true\n\
+             kubernetes.operator.leader-election.lease-name: drey\n\
+             kubernetes.operator.leader-election.lease-duration: 4 s\n\
+             kubernetes.operator.leader-election.renew-deadline: 3 s\n\
+             kubernetes.operator.leader-election.retry-period: 1 s\n",
+            probes + 1
+        );
+        std::fs::write(configuration.join("flink-conf.yaml"), text)?;
+        let output = std::fs::File::options().append(true).create(true).open(self.output_file())?;
+        let mut command = self.command(&["operator", "--config"]);
+        command.arg(&configuration).stdout(output.try_clone()?).stderr(output);
+        self.operators.push(command.spawn().context("drey cannot be started")?);
+        let url = format!("http://127.0.0.1:{probes}/readyz");
+        self.wait_for("the operator to be ready", READY_TIMEOUT, |place| {
+            let newest = place.operators.last_mut().context("an operator was started")?;
+            if let Some(status) = newest.try_wait()? {
+                bail!("drey ended with {status}: {}", place.output_tail());
+            }
+            let answer = place.runtime.block_on(async { reqwest::get(&url).await });
+            Ok(answer.is_ok_and(|answer| answer.status().is_success()).then_some(()))
+        })
+    }
+
+    fn kill_operators(&mut self) -> Result<usize> {
+        let mut killed = 0;
+        for mut operator in self.operators.drain(..) {
+            operator.kill()?;
+            operator.wait()?;
+            killed += 1;
+        }
+        Ok(killed)
+    }
+
+    /// A second operator comes up, and the leading one is asked to end.
+    fn hand_over(&mut self) -> Result<usize> {
+        self.start_operator()?;
+        let mut former = self.operators.remove(0);
+        let pid = i32::try_from(former.id()).ok().and_then(rustix::process::Pid::from_raw);
+        rustix::process::kill_process(pid.context("a process has a pid")?, Signal::TERM)?;
+        self.wait_for("the leader to end", STOP_TIMEOUT, |_| Ok(former.try_wait()?.map(drop)))?;
+        Ok(1)
+    }
+
+    fn output_file(&self) -> PathBuf {
+        self.directory.join("operator.out")
+    }
+}
+
+impl Place for OnCluster {
+    fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    fn up(&mut self) -> Result<()> {
+        ensure!(self.operators.is_empty(), "an operator runs already");
+        self.start_operator()
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.command(arguments).output().context("drey cannot be started")?;
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let line = arguments.join(" ");
+        ensure!(output.status.success(), "`drey {line}` {}: {}", output.status, errors.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    fn kill(&mut self, victim: Victim) -> Result<usize> {
+        let hit = match victim {
+            Victim::JobManager => self.kill_pods("jobmanager")?,
+            Victim::TaskManagers => self.kill_pods("taskmanager")?,
+            Victim::Drey => self.kill_operators()?,
+            Victim::All => {
+                self.kill_operators()? + self.kill_pods("jobmanager")? + self.kill_pods("taskmanager")?
+            }
+            Victim::Leader => self.hand_over()?,
+        };
+        if self.operators.is_empty() {
+            self.up()?;
+        }
+        Ok(hit)
+    }
+
+    fn has_cluster(&self) -> Result<bool> {
+        Ok(!self.pods("jobmanager")?.is_empty() || !self.pods("taskmanager")?.is_empty())
+    }
+
+    fn output_tail(&self) -> String {
+        let text = std::fs::read_to_string(self.output_file()).unwrap_or_default();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+}
+
+impl Drop for OnCluster {
+    fn drop(&mut self) {
+        // A failed story must not leave anything behind; there is nobody left to tell of a failure.
+        let _killed = self.kill_operators();
+        if let Some(node) = self.node.take() {
+            self.runtime.block_on(node.stop());
+        }
+        drop(self.kube.take());
+    }
+}
+
+async fn start(programs: &Path, directory: &Path, images: ImageTable) -> Result<(Kube, Node)> {
+    let options = Options {
+        name: format!("story-{}", std::process::id()),
+        programs: Programs::in_directory(programs)?,
+        controllers: Controllers::Workloads,
+    };
+    let kube = Kube::start(options).await?;
+    let node = Node::start(NodeConfig {
+        name: "node".to_owned(),
+        number: 0,
+        client: kube.client(),
+        api_server: kube.api_server(),
+        network: kube.network().clone(),
+        directory: directory.join("node"),
+        images,
+        capacity: Capacity::default(),
+        labels: std::collections::BTreeMap::new(),
+        restart_times: RestartTimes { initial: Duration::from_secs(1), ..RestartTimes::default() },
+    })
+    .await?;
+    Ok((kube, node))
+}
+
+/// `flink:<minor>` for every distribution, with the examples where official images have user code.
+fn images(parts: &Parts<'_>) -> Result<ImageTable> {
+    let java = std::fs::canonicalize(java()?)?;
+    let java_home = java.parent().and_then(Path::parent).context("`java` lies in `bin` of a Java")?;
+    let mut table = ImageTable::default();
+    for entry in std::fs::read_dir(parts.distributions)? {
+        let home = entry?.path();
+        let version = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if let (true, Some((minor, _))) = (home.join("bin/flink").is_file(), version.rsplit_once('.')) {
+            let image = Image::flink(&home, java_home).with_path(parts.jar, "/opt/flink/usrlib/examples.jar");
+            table.add(&format!("flink:{minor}"), image);
+        }
+    }
+    Ok(table)
+}
+
+/// The `java` on the path.
+fn java() -> Result<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found =
+        std::env::split_paths(&path).map(|directory| directory.join("java")).find(|file| file.is_file());
+    found.context("there is no `java` on the path")
+}
