@@ -38,6 +38,8 @@ enum Step {
     OwnerGone(ObjectKey),
     /// A dependent of this owner is gone: it may have waited for that.
     DependentGone(Uid),
+    /// The dependents of this owner are to stay without it.
+    Orphan(Uid),
     /// Something in the namespace is gone.
     NamespaceEmptier(String),
     /// An object of the collection is gone.
@@ -85,6 +87,7 @@ impl<'a> Sweep<'a> {
                 Step::Remove(key) => self.remove(&key),
                 Step::OwnerGone(key) => self.owner_gone(&key),
                 Step::DependentGone(owner) => self.dependent_gone(owner),
+                Step::Orphan(owner) => self.orphan(owner),
                 Step::NamespaceEmptier(name) => self.finish_container(&ObjectKey::namespace(&name)),
                 Step::CollectionEmptier(name) => {
                     self.finish_container(&ObjectKey::new(&CRD_COLLECTION.into(), "", &name));
@@ -97,16 +100,13 @@ impl<'a> Sweep<'a> {
         let Some(mut value) = self.state.decode(key) else { return };
         let uid = Links::of(&value).uid;
         let dependents = uid.map(|uid| self.state.dependents_of(uid)).unwrap_or_default();
-        if propagation == Propagation::Orphan
-            && let Some(uid) = uid
-        {
-            dependents.iter().for_each(|dependent| self.release(dependent, uid));
-        }
         let contents = self.contents(key);
         let mut holders = finalizers(&value);
         holders.retain(|holder| holder != ORPHAN_FINALIZER && holder != FOREGROUND_FINALIZER);
-        if propagation == Propagation::Foreground {
-            holders.push(FOREGROUND_FINALIZER.to_owned());
+        match propagation {
+            Propagation::Background => {}
+            Propagation::Foreground => holders.push(FOREGROUND_FINALIZER.to_owned()),
+            Propagation::Orphan => holders.push(ORPHAN_FINALIZER.to_owned()),
         }
         let contents_hold = contents.is_some();
         if &*key.collection == CRD_COLLECTION && !holders.iter().any(|holder| holder == CRD_FINALIZER) {
@@ -123,14 +123,18 @@ impl<'a> Sweep<'a> {
         for inside in contents.unwrap_or_default() {
             self.steps.push_back(Step::Delete(inside, Propagation::Background));
         }
-        if propagation == Propagation::Foreground {
-            for dependent in dependents {
-                let own = self.owned_by_living(&dependent, uid);
-                if !own {
-                    self.steps.push_back(Step::Delete(dependent, Propagation::Background));
+        match propagation {
+            Propagation::Background => {}
+            Propagation::Foreground => {
+                for dependent in dependents {
+                    let own = self.owned_by_living(&dependent, uid);
+                    if !own {
+                        self.steps.push_back(Step::Delete(dependent, Propagation::Background));
+                    }
                 }
+                self.steps.extend(uid.map(Step::DependentGone));
             }
-            self.steps.extend(uid.map(Step::DependentGone));
+            Propagation::Orphan => self.steps.extend(uid.map(Step::Orphan)),
         }
         match &*key.collection {
             NAMESPACE_COLLECTION => self.steps.push_back(Step::NamespaceEmptier(key.object.name.to_string())),
@@ -254,11 +258,28 @@ impl<'a> Sweep<'a> {
             return;
         }
         holders.retain(|holder| holder != FOREGROUND_FINALIZER);
-        set_finalizers(&mut value, &holders);
-        if self.may_go(&key, &value) {
-            self.steps.push_back(Step::Remove(key));
+        self.let_go(&key, &mut value, &holders);
+    }
+
+    /// Releases the dependents of an owner, and ends its wait for that.
+    fn orphan(&mut self, owner: Uid) {
+        let Some(key) = self.state.find_uid(owner).cloned() else { return };
+        for dependent in self.state.dependents_of(owner) {
+            self.release(&dependent, owner);
+        }
+        let Some(mut value) = self.state.decode(&key) else { return };
+        let mut holders = finalizers(&value);
+        holders.retain(|holder| holder != ORPHAN_FINALIZER);
+        self.let_go(&key, &mut value, &holders);
+    }
+
+    /// Leaves a deleted object these finalizers, or removes it when it needs to wait for nothing more.
+    fn let_go(&mut self, key: &ObjectKey, value: &mut Value, holders: &[String]) {
+        set_finalizers(value, holders);
+        if self.may_go(key, value) {
+            self.steps.push_back(Step::Remove(key.clone()));
         } else {
-            self.state.write(&key, &mut value, self.now_ms);
+            self.state.write(key, value, self.now_ms);
         }
     }
 

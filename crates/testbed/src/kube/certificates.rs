@@ -173,14 +173,14 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let papers = Papers::at(directory.path());
         let network = Network::numbered(0);
-        papers.make(&network, SocketAddr::from((network.gateway, 6443))).unwrap();
+        papers.make(&network, SocketAddr::from((network.gateway, 26443))).unwrap();
         for path in [papers.admin_kubeconfig(), papers.controller_manager_kubeconfig()] {
             let config = kube::config::Kubeconfig::read_from(path).unwrap();
             assert_eq!(config.current_context.as_deref(), Some("drey-testbed"));
             let cluster = config.clusters[0].cluster.as_ref().unwrap();
-            assert_eq!(cluster.server.as_deref(), Some("https://10.210.0.1:6443"));
+            assert_eq!(cluster.server.as_deref(), Some("https://10.210.0.1:26443"));
         }
-        let refused = papers.make(&network, SocketAddr::from((network.gateway, 6443)));
+        let refused = papers.make(&network, SocketAddr::from((network.gateway, 26443)));
         assert!(matches!(refused, Err(KubeError::File { .. })), "papers in use are not overwritten");
     }
 }

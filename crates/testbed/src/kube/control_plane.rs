@@ -10,14 +10,15 @@ use super::network::Network;
 use super::process::Launch;
 use super::programs::Programs;
 
+// Addresses are each cluster's own, but a stranger that listens on all addresses has a port on these too. So none of the
+// ports is one that Kubernetes or etcd has by default.
+
 /// Port of the API server.
-const API_PORT: u16 = 6443;
+const API_PORT: u16 = 26_443;
 /// Port of etcd for clients.
-const ETCD_PORT: u16 = 2379;
+const ETCD_PORT: u16 = 22_379;
 /// Port of etcd for its peers, of which there are none.
-const ETCD_PEER_PORT: u16 = 2380;
-/// Port of the controller manager.
-const CONTROLLER_MANAGER_PORT: u16 = 10_257;
+const ETCD_PEER_PORT: u16 = 22_380;
 /// Who issues tokens: the name that the Service of the API server has in every cluster.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
@@ -39,6 +40,9 @@ const WORKLOADS: &[&str] = &[
     "statefulset-controller",
 ];
 
+/// The controllers of what is deleted.
+const GARBAGE: &[&str] = &["garbage-collector-controller", "namespace-controller"];
+
 /// Deletes pods whose node is not there.
 const POD_GARBAGE: &str = "pod-garbage-collector-controller";
 
@@ -47,6 +51,8 @@ const POD_GARBAGE: &str = "pod-garbage-collector-controller";
 pub enum Controllers {
     /// None: an API server alone, on which nothing happens by itself.
     None,
+    /// Those that finish deletions: of dependents and of namespaces.
+    Garbage,
     /// Those of workloads, namespaces, accounts, quotas and garbage; not the one that deletes pods.
     Workloads,
     /// Those, and the one that deletes pods whose Node object is missing.
@@ -55,12 +61,20 @@ pub enum Controllers {
 
 impl Controllers {
     fn names(self) -> Vec<&'static str> {
-        let last = match self {
-            Self::None => return Vec::new(),
-            Self::Workloads => None,
-            Self::WorkloadsAndPodGarbage => Some(POD_GARBAGE),
-        };
-        WORKLOADS.iter().copied().chain(last).collect()
+        match self {
+            Self::None => Vec::new(),
+            Self::Garbage => GARBAGE.to_vec(),
+            Self::Workloads => WORKLOADS.to_vec(),
+            Self::WorkloadsAndPodGarbage => WORKLOADS.iter().copied().chain([POD_GARBAGE]).collect(),
+        }
+    }
+
+    /// Whether a namespace gets its account and its authority by itself.
+    pub(super) fn equip_namespaces(self) -> bool {
+        match self {
+            Self::None | Self::Garbage => false,
+            Self::Workloads | Self::WorkloadsAndPodGarbage => true,
+        }
     }
 }
 
@@ -130,9 +144,8 @@ impl ControlPlane<'_> {
         let papers = Papers::at(self.directory);
         let arguments = vec![
             format!("--kubeconfig={}", papers.controller_manager_kubeconfig().display()),
-            format!("--bind-address={}", self.network.loopback()),
-            format!("--secure-port={CONTROLLER_MANAGER_PORT}"),
-            format!("--cert-dir={}", self.directory.join("controller-manager").display()),
+            // Nobody asks it anything, so it does not listen.
+            "--secure-port=0".to_owned(),
             // Each controller has the rights that it has in a real cluster.
             "--use-service-account-credentials=true".to_owned(),
             format!("--service-account-private-key-file={}", papers.account_key().display()),

@@ -84,8 +84,8 @@ struct PaperPaths {
 }
 
 impl Kube {
-    /// Starts a cluster and returns when it can be used: the API server is ready and, where there are controllers,
-    /// the namespace `default` has its account and its authority.
+    /// Starts a cluster and returns when it can be used: the API server is ready, the controllers have
+    /// begun and, where they do that, the namespace `default` has its account and its authority.
     ///
     /// # Errors
     /// When the machine refuses, a program ends, or readiness does not come in time.
@@ -116,6 +116,9 @@ impl Kube {
         if let Some(launch) = plane.controller_manager(options.controllers) {
             kube.launch(&launch)?;
             readiness::of_controllers(&client, &mut kube.processes).await?;
+        }
+        if options.controllers.equip_namespaces() {
+            readiness::of_default_namespace(&client, &mut kube.processes).await?;
         }
         Ok(kube)
     }

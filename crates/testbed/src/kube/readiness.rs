@@ -24,8 +24,20 @@ pub(super) async fn of_api_server(client: &Client, processes: &mut [Process]) ->
     .await
 }
 
-/// What pods of the namespace `default` need before they can be made.
+/// The account of the garbage collector, which the controller manager makes when it starts that controller.
 pub(super) async fn of_controllers(client: &Client, processes: &mut [Process]) -> Result<(), KubeError> {
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "kube-system");
+    wait("no controller has begun", processes, async || {
+        matches!(accounts.get_opt("generic-garbage-collector").await, Ok(Some(_)))
+    })
+    .await
+}
+
+/// What pods of the namespace `default` need before they can be made.
+pub(super) async fn of_default_namespace(
+    client: &Client,
+    processes: &mut [Process],
+) -> Result<(), KubeError> {
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
     let authorities = Api::<ConfigMap>::namespaced(client.clone(), "default");
     wait("the namespace `default` has no account `default` or no `kube-root-ca.crt`", processes, async || {

@@ -5,6 +5,7 @@
 
 mod access;
 mod lifetime;
+mod network;
 
 use std::time::{Duration, Instant};
 

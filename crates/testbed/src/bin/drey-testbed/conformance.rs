@@ -51,7 +51,7 @@ async fn both(args: &Args) -> Result<()> {
     let kube = Kube::start(Options {
         name: format!("conformance-{}", std::process::id()),
         programs,
-        controllers: Controllers::None,
+        controllers: Controllers::Garbage,
     });
     let kube = kube.await?;
     let (mut passed, mut failed) = (0_u64, 0_u64);
