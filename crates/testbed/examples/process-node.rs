@@ -11,7 +11,8 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use drey_local::java::{self, JavaPlaces};
 use drey_testbed::kube::Network;
-use drey_testbed::node::{Image, ImageTable, Node, NodeConfig};
+use drey_testbed::node::{Capacity, Image, ImageTable, Node, NodeConfig, RestartTimes};
+use drey_testbed::node_checks::{self, Bench};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 
 #[derive(Debug, Parser)]
@@ -83,13 +84,18 @@ async fn main() -> Result<()> {
         network,
         directory: arguments.directory.clone(),
         images: images(&arguments)?,
-        capacity: drey_testbed::node::Capacity::default(),
+        capacity: Capacity::default(),
         labels: std::collections::BTreeMap::new(),
-        restart_times: drey_testbed::node::RestartTimes::default(),
+        restart_times: RestartTimes::default(),
     };
-    let node = Node::start(config).await?;
+    let node = Node::start(config.clone()).await?;
     println!("node `{}` is ready", node.name());
-    tokio::signal::ctrl_c().await?;
+    let outcome = if arguments.check {
+        let bench = Bench { client, node: &node, config, kubeconfig: arguments.kubeconfig };
+        node_checks::all(&bench).await.map(|passed| println!("passed: {}", passed.join(", ")))
+    } else {
+        tokio::signal::ctrl_c().await.map_err(anyhow::Error::from)
+    };
     node.stop().await;
-    Ok(())
+    outcome
 }

@@ -7,3 +7,4 @@ pub mod fake_launcher;
 pub mod kube;
 pub mod ledger;
 pub mod node;
+pub mod node_checks;

@@ -80,7 +80,7 @@ pub struct NodeConfig {
     pub images: ImageTable,
     /// What it has to give.
     pub capacity: Capacity,
-    /// Labels of the Node object.
+    /// Labels of the Node object, beside its name and system, which pods can select it by.
     pub labels: BTreeMap<String, String>,
     /// How long containers that keep ending wait.
     pub restart_times: RestartTimes,
@@ -135,7 +135,9 @@ impl Node {
     pub async fn start(config: NodeConfig) -> Result<Node, NodeError> {
         std::fs::create_dir_all(&config.directory)?;
         let directory = config.directory.canonicalize()?;
-        let config = NodeConfig { directory, ..config };
+        let mut config = NodeConfig { directory, ..config };
+        config.labels.insert("kubernetes.io/hostname".to_owned(), config.name.clone());
+        config.labels.insert("kubernetes.io/os".to_owned(), "linux".to_owned());
         std::fs::write(
             config.directory.join("resolv.conf"),
             "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",

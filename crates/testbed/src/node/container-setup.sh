@@ -71,7 +71,9 @@ fi
 : >"/.machine$state/started"
 umount -l /.machine
 rmdir /.machine
+# A shell ignores these two on behalf of what it starts beside itself.
+set -- env -i --default-signal=INT,QUIT -C "$directory" "$@"
 case $identity in
--) exec env -i -C "$directory" "$@" ;;
-*) exec setpriv --pdeathsig KILL --reuid "${identity%:*}" --regid "${identity#*:}" --clear-groups env -i -C "$directory" "$@" ;;
+-) exec "$@" ;;
+*) exec setpriv --pdeathsig KILL --reuid "${identity%:*}" --regid "${identity#*:}" --clear-groups "$@" ;;
 esac

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   one thread ─► setpriv --pdeathsig KILL ─► nsenter (the pod's network) ─► unshare (mounts, processes)
-//!                                                                             └─► process 1 of the container
+//!                                          process 1 of the container ◄─ setpriv ◄─ sh ◄─┘
 //! ```
 //! The kernel sends that signal when the *thread* that started a process ends, so one thread starts them all and
 //! lives as long as the node. It refuses to know what a container is for, and to decide when one ends.
@@ -70,6 +70,10 @@ impl Spawner {
 /// Where the programs are that this crate uses itself.
 pub(crate) const TOOL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// Starts process 1 of the new process namespace, which is the first child, and ends as it does. `unshare --fork`
+/// would do that, too, but tells nothing of a signal in the releases of Debian 12.
+const WRAPPER: &str = "setpriv --pdeathsig KILL -- sh \"$@\" & exec 2>/dev/null; wait $!";
+
 /// A part of what a container sees beside the machine's root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mount {
@@ -125,8 +129,7 @@ impl Launch<'_> {
         let search =
             self.environment.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
         let mut words = self.enter.clone();
-        let namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "--", "sh"];
-        words.extend(namespaces.map(str::to_owned));
+        words.extend(["unshare", "--mount", "--pid", "--", "sh", "-c", WRAPPER, "sh"].map(str::to_owned));
         words.extend([text(self.setup), text(self.state), self.working_directory.to_owned()]);
         words.push(self.identity.map_or_else(|| "-".to_owned(), |(user, group)| format!("{user}:{group}")));
         words.push(search.unwrap_or(TOOL_PATH).to_owned());

@@ -18,9 +18,7 @@ const LEASES: &str = "kube-node-lease";
 pub(crate) async fn register(node: &Shared) -> kube::Result<()> {
     let nodes: Api<Node> = Api::all(node.config.client.clone());
     let name = &node.config.name;
-    let mut labels = node.config.labels.clone();
-    labels.insert("kubernetes.io/hostname".to_owned(), name.clone());
-    labels.insert("kubernetes.io/os".to_owned(), "linux".to_owned());
+    let labels = &node.config.labels;
     let object = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels}});
     let parameters = PatchParams::apply("drey-testbed").force();
     nodes.patch(name, &parameters, &Patch::Apply(&object)).await?;

@@ -99,10 +99,6 @@ pub(crate) fn status(pod: &Pod, view: &View, before: &[PodCondition], now: Times
     }
 }
 
-fn restart_policy(pod: &Pod) -> &str {
-    pod.spec.as_ref().and_then(|spec| spec.restart_policy.as_deref()).unwrap_or("Always")
-}
-
 /// Whether an init container goes on beside the others.
 pub(crate) fn is_side_car(pod: &Pod, name: &str) -> bool {
     let mut init = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten());
@@ -125,42 +121,19 @@ fn is_initialized(pod: &Pod, status: &ContainerStatus) -> bool {
     exit_code(status.state.as_ref()) == Some(0)
 }
 
+/// A phase is final only when nothing of the pod runs any more.
 fn phase(pod: &Pod, view: &View) -> &'static str {
-    let policy = restart_policy(pod);
-    let has_failed =
-        |status: &&ContainerStatus| exit_code(status.state.as_ref()).is_some_and(|code| code != 0);
+    let is_initialized = view.init.iter().all(|status| is_initialized(pod, status));
     if view.is_over {
-        let failed_init = view
-            .init
-            .iter()
-            .filter(|status| !is_side_car(pod, &status.name))
-            .any(|status| !is_initialized(pod, status));
-        let succeeded = view.containers.iter().all(|status| exit_code(status.state.as_ref()) == Some(0));
-        return if succeeded && !failed_init { "Succeeded" } else { "Failed" };
-    }
-    let uninitialized = view.init.iter().find(|status| !is_initialized(pod, status));
-    if let Some(status) = uninitialized {
-        let is_final = policy == "Never" && !is_side_car(pod, &status.name) && has_failed(&status);
-        return if is_final { "Failed" } else { "Pending" };
+        let succeeded = |status: &ContainerStatus| exit_code(status.state.as_ref()) == Some(0);
+        return if is_initialized && view.containers.iter().all(succeeded) { "Succeeded" } else { "Failed" };
     }
     let has_started = |status: &ContainerStatus| {
         is_running(status)
             || exit_code(status.state.as_ref()).is_some()
             || exit_code(status.last_state.as_ref()).is_some()
     };
-    if !view.containers.iter().all(has_started) {
-        return "Pending";
-    }
-    if view.containers.iter().any(is_running) || policy == "Always" {
-        return "Running";
-    }
-    let codes: Vec<Option<i32>> =
-        view.containers.iter().map(|status| exit_code(status.state.as_ref())).collect();
-    match policy {
-        _ if codes.iter().all(|code| *code == Some(0)) => "Succeeded",
-        "Never" => "Failed",
-        _ => "Running",
-    }
+    if is_initialized && view.containers.iter().all(has_started) { "Running" } else { "Pending" }
 }
 
 fn conditions(pod: &Pod, view: &View, phase: &str) -> Vec<PodCondition> {
