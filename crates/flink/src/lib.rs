@@ -15,6 +15,7 @@ pub mod configuration_file;
 pub mod identifiers;
 pub mod limits;
 pub mod memory;
+pub mod option_value;
 pub mod rest;
 pub mod version;
 

@@ -1,0 +1,120 @@
+//! The Ingress in front of the REST API. Pure; it refuses to know whether one exists already.
+
+use std::collections::BTreeMap;
+
+use drey_api::kinds::FlinkDeploymentSpec;
+use serde_json::{Value, json};
+
+use crate::cluster::{COMPONENT_LABEL, ClusterIdentity, owned_by, rest_service_name};
+use crate::error::BuildError;
+
+const FIELD: &str = "spec.ingress.template";
+
+/// The Ingress that a spec asks for, owned by the FlinkDeployment; its backend is the Service of the REST API.
+///
+/// # Errors
+/// The template is missing or is no host with a path.
+pub fn object(
+    cluster: &ClusterIdentity,
+    spec: &FlinkDeploymentSpec,
+    rest_port: u16,
+) -> Result<Option<Value>, BuildError> {
+    let Some(ingress) = &spec.ingress else { return Ok(None) };
+    let template = ingress.template.as_deref().ok_or(BuildError::Missing {
+        field: FIELD,
+        hint: "an ingress needs a host or a path, such as `{{name}}.{{namespace}}.example.com`",
+    })?;
+    let Location { host, path } = location(template, &cluster.name, &cluster.namespace)?;
+    let mut route = json!({
+        "pathType": "ImplementationSpecific",
+        "backend": { "service": { "name": rest_service_name(&cluster.name), "port": { "number": rest_port } } },
+    });
+    if let Some(path) = path {
+        route["path"] = json!(path);
+    }
+    let mut rule = json!({ "http": { "paths": [route] } });
+    if let Some(host) = host {
+        rule["host"] = json!(host);
+    }
+    let mut labels: BTreeMap<String, String> = ingress.labels.clone().unwrap_or_default();
+    labels.insert(COMPONENT_LABEL.to_owned(), "ingress".to_owned());
+    let mut object = json!({
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "Ingress",
+        "metadata": {
+            "name": &*cluster.name,
+            "namespace": &*cluster.namespace,
+            "labels": labels,
+            "ownerReferences": owned_by(cluster, true),
+        },
+        "spec": { "rules": [rule] },
+    });
+    if let Some(annotations) = &ingress.annotations {
+        object["metadata"]["annotations"] = json!(annotations);
+    }
+    if let Some(class) = &ingress.class_name {
+        object["spec"]["ingressClassName"] = json!(class);
+    }
+    if let Some(tls) = &ingress.tls {
+        object["spec"]["tls"] = json!(tls);
+    }
+    Ok(Some(object))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Location {
+    host: Option<String>,
+    path: Option<String>,
+}
+
+/// Host and path of a template with its variables filled in. A scheme may stand in front, and a port, a query and a
+/// fragment behind; an Ingress has none of them.
+fn location(template: &str, name: &str, namespace: &str) -> Result<Location, BuildError> {
+    let filled = fill(&fill(template.trim(), "{{name}}", name), "{{namespace}}", namespace);
+    let behind_scheme =
+        |scheme: &str| filled.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
+    let scheme = ["http://", "https://"].into_iter().find(|scheme| behind_scheme(scheme).is_some());
+    let rest = scheme.map_or(filled.as_str(), |scheme| &filled[scheme.len()..]);
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let (authority, path) = rest.find('/').map_or((rest, ""), |slash| rest.split_at(slash));
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
+    let given = |text: &str| (!text.trim().is_empty()).then(|| text.to_owned());
+    let location = Location { host: given(host), path: given(path) };
+    if location.host.is_none() && location.path.is_none() {
+        return Err(BuildError::value(FIELD, template, "a host, a path or both"));
+    }
+    Ok(location)
+}
+
+/// Puts a value in the place of a variable, which is written in any case.
+fn fill(text: &str, variable: &str, value: &str) -> String {
+    let mut filled = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.to_ascii_lowercase().find(variable) {
+        filled.push_str(&rest[..at]);
+        filled.push_str(value);
+        rest = &rest[at + variable.len()..];
+    }
+    filled.push_str(rest);
+    filled
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_is_a_host_and_a_path() {
+        for (template, host, path) in [
+            ("flink.k8s.io", Some("flink.k8s.io"), None),
+            ("{{name}}.{{namespace}}.flink.k8s.io", Some("job.team.flink.k8s.io"), None),
+            ("{{NAME}}.{{Namespace}}/x", Some("job.team"), Some("/x")),
+            ("/{{namespace}}/{{name}}(/|$)(.*)", None, Some("/team/job(/|$)(.*)")),
+            ("https://flink.io:8443/a/b?c#d", Some("flink.io"), Some("/a/b")),
+        ] {
+            let expected = Location { host: host.map(str::to_owned), path: path.map(str::to_owned) };
+            assert_eq!(location(template, "job", "team"), Ok(expected), "{template}");
+        }
+        assert!(location("http://", "job", "team").is_err());
+    }
+}
