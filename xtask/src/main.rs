@@ -1,4 +1,5 @@
-//! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`, `kube`.
+//! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`, `kube`,
+//! `goldens`.
 //! Refuses to be part of the product: nothing here is in the binary.
 
 use std::process::ExitCode;
@@ -8,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod checks;
 mod demo;
+mod goldens;
 mod kube;
 mod needs;
 mod shell;
@@ -40,6 +42,8 @@ enum Chore {
     Soak(soak::Args),
     /// Measure
     Bench(bench::Args),
+    /// Record the objects that Flink's own clients make
+    Goldens(goldens::Args),
     /// A real Kubernetes control plane on this machine
     #[command(subcommand)]
     Kube(kube::Chore),
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Sim(args) => sim::execute(&args),
         Chore::Soak(args) => soak::execute(&args),
         Chore::Bench(args) => bench::execute(&args),
+        Chore::Goldens(args) => goldens::execute(&args),
         Chore::Kube(chore) => kube::execute(&chore),
     };
     match outcome {

@@ -1,10 +1,10 @@
 //! Records the objects that Flink's own client makes for the cases of the golden tests.
 //!
-//! Each case is deployed by `RecordCluster.java` with the client of one version of Flink, against a kube-apiserver
-//! whose audit log tells what was created. The client gets what the Java operator would give it: the effective
+//! Each case is deployed by `RecordCluster.java` with the client of one version of Flink on a real API server; what was
+//! created is read back by `kubectl`, and removed. The client gets what the Java operator would give it: the effective
 //! configuration of the run with the owner, the annotations, and pod templates and logging as files.
 //!
-//! `cargo xtask goldens` starts the API server and calls this.
+//! `cargo xtask goldens` calls this for each version.
 
 #[path = "../tests/goldens/case.rs"]
 mod case;
@@ -25,27 +25,31 @@ type Failure = Box<dyn std::error::Error>;
 struct Arguments {
     version: FlinkVersion,
     class_path: String,
-    kubeconfig: PathBuf,
-    audit_log: PathBuf,
+    kubectl: Kubectl,
     directory: PathBuf,
 }
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [version, class_path, kubeconfig, audit_log, directory] = <[String; 5]>::try_from(arguments)
-        .map_err(|_| "usage: record-goldens VERSION CLASS_PATH KUBECONFIG AUDIT_LOG EMPTY_DIRECTORY")?;
+    let [version, class_path, kubeconfig, directory] = <[String; 4]>::try_from(arguments)
+        .map_err(|_| "usage: record-goldens VERSION CLASS_PATH KUBECONFIG EMPTY_DIRECTORY")?;
     let arguments = Arguments {
         version: FlinkVersion::from_text(&version).ok_or("the version is one such as v1_20")?,
         class_path,
-        kubeconfig: kubeconfig.into(),
-        audit_log: audit_log.into(),
+        kubectl: Kubectl { kubeconfig: kubeconfig.into() },
         directory: directory.into(),
     };
-    record(&arguments)
+    let outcome = record(&arguments);
+    // Whatever came of it, nothing stays on the cluster.
+    for case in case::cases() {
+        let Arguments { kubectl, .. } = &arguments;
+        kubectl.run(&["delete", KINDS, "--ignore-not-found", "--selector", &format!("app={}", case.name)])?;
+    }
+    outcome
 }
 
 fn record(arguments: &Arguments) -> Result<(), Failure> {
-    let Arguments { version, class_path, kubeconfig, audit_log, directory } = arguments;
+    let Arguments { version, class_path, kubectl, directory } = arguments;
     let cases = case::cases();
     let mut directories = Vec::new();
     for case in &cases {
@@ -54,20 +58,18 @@ fn record(arguments: &Arguments) -> Result<(), Failure> {
         write_configuration(case, *version, &own)?;
         directories.push(own);
     }
-    let before = usize::try_from(fs::metadata(audit_log)?.len())?;
     let output = Command::new("java")
         .args(["-cp", class_path, "RecordCluster"])
         .args(directories)
-        .env("KUBECONFIG", kubeconfig)
+        .env("KUBECONFIG", kubectl.with_token(directory)?)
         .env("FLINK_CONF_DIR", directory)
         .output()?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(format!("{}: {text}", version.as_str()).into());
     }
-    let audit = fs::read(audit_log)?;
     for case in &cases {
-        let created = created(&audit[before..], &case.name)?;
+        let created = created(kubectl, &case.name)?;
         let local = directory.join(&case.name).display().to_string();
         let created = serde_json::to_string_pretty(&created)?.replace(&local, "<configuration directory>");
         let file = case::recorded(*version, &case.name);
@@ -76,6 +78,59 @@ fn record(arguments: &Arguments) -> Result<(), Failure> {
         eprintln!("{} {}: {}", version.as_str(), case.name, case.about);
     }
     Ok(())
+}
+
+/// The kinds of objects that a cluster consists of.
+const KINDS: &str = "deployments,services,configmaps";
+
+/// Flink's client reads no client certificate with a key on an elliptic curve: it gets a token of this account.
+const ACCOUNT: &str = "record-goldens";
+
+struct Kubectl {
+    kubeconfig: PathBuf,
+}
+
+impl Kubectl {
+    fn run(&self, arguments: &[&str]) -> Result<String, Failure> {
+        let mut command = Command::new("kubectl");
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--namespace", "default"]).args(arguments);
+        let output = command.output()?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Err(format!("kubectl {}: {errors}", arguments.join(" ")).into());
+        }
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Objects by a manifest that need not be new.
+    fn apply(&self, manifest: &Value, directory: &Path) -> Result<(), Failure> {
+        let file = directory.join("account.json");
+        fs::write(&file, manifest.to_string())?;
+        self.run(&["apply", "--filename", &file.display().to_string()]).map(drop)
+    }
+
+    /// A kubeconfig with a token in place of a certificate.
+    fn with_token(&self, directory: &Path) -> Result<PathBuf, Failure> {
+        let account = json!({ "kind": "ServiceAccount", "name": ACCOUNT, "namespace": "default" });
+        let manifest = json!({ "apiVersion": "v1", "kind": "List", "items": [
+            { "apiVersion": "v1", "kind": "ServiceAccount", "metadata": { "name": ACCOUNT } },
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRoleBinding",
+                "metadata": { "name": ACCOUNT },
+                "subjects": [account],
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+            },
+        ] });
+        self.apply(&manifest, directory)?;
+        let token = self.run(&["create", "token", ACCOUNT])?;
+        let text = self.run(&["config", "view", "--raw", "--minify", "--flatten", "--output", "json"])?;
+        let mut kubeconfig: Value = serde_json::from_str(&text)?;
+        kubeconfig["users"][0]["user"] = json!({ "token": token.trim() });
+        let file = directory.join("kubeconfig.json");
+        fs::write(&file, kubeconfig.to_string())?;
+        Ok(file)
+    }
 }
 
 /// Everything that Flink's client reads.
@@ -127,31 +182,49 @@ fn write_configuration(case: &Case, version: FlinkVersion, directory: &Path) -> 
     Ok(())
 }
 
-/// What was created for a cluster, by kind and name, with the uids that the server gave named.
-fn created(audit: &[u8], cluster: &str) -> Result<Value, Failure> {
+/// What was created for a cluster, by kind and name, without what the server and the controllers made up.
+fn created(kubectl: &Kubectl, cluster: &str) -> Result<Value, Failure> {
+    let text = kubectl.run(&["get", KINDS, "--output", "json", "--selector", &format!("app={cluster}")])?;
+    let mut list: Value = serde_json::from_str(&text)?;
     let mut objects = BTreeMap::new();
-    for line in audit.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let event: Value = serde_json::from_slice(line)?;
-        let object = &event["requestObject"];
-        if event["responseStatus"]["code"] != 201 || !concerns(object, cluster) {
-            continue;
-        }
-        let mut object = object.clone();
-        if let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut() {
-            for owner in owners.iter_mut().filter(|owner| owner["kind"] == "Deployment") {
-                owner["uid"] = json!("<uid of the Deployment>");
-            }
-        }
-        let key = format!("{}/{}", text(&object["kind"]), text(&object["metadata"]["name"]));
-        objects.insert(key, object);
+    for object in list["items"].as_array_mut().ok_or("kubectl answers with a list")? {
+        let mut object = object.take();
+        forget(&mut object);
+        objects.insert(format!("{}/{}", text_of(&object["kind"]), text_of(&object["metadata"]["name"])), object);
     }
     Ok(Value::Object(Map::from_iter(objects)))
 }
 
-fn concerns(object: &Value, cluster: &str) -> bool {
-    object["metadata"]["labels"]["app"] == cluster
+fn forget(object: &mut Value) {
+    let remove = |object: &mut Value, keys: &[&str]| {
+        if let Some(map) = object.as_object_mut() {
+            map.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+    };
+    remove(object, &["status"]);
+    let metadata = &mut object["metadata"];
+    remove(metadata, &["uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"]);
+    remove(&mut metadata["annotations"], &["deployment.kubernetes.io/revision"]);
+    for owner in metadata["ownerReferences"].as_array_mut().into_iter().flatten() {
+        if owner["kind"] == "Deployment" {
+            owner["uid"] = json!("<uid of the Deployment>");
+        }
+    }
+    if object["kind"] == "Service" {
+        let spec = &mut object["spec"];
+        remove(spec, &["clusterIPs", "ipFamilies", "ipFamilyPolicy"]);
+        if spec["clusterIP"] != "None" {
+            remove(spec, &["clusterIP"]);
+        }
+        for port in spec["ports"].as_array_mut().into_iter().flatten() {
+            remove(port, &["nodePort"]);
+        }
+    }
+    if object["metadata"]["annotations"].as_object().is_some_and(Map::is_empty) {
+        remove(&mut object["metadata"], &["annotations"]);
+    }
 }
 
-fn text(value: &Value) -> &str {
+fn text_of(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
