@@ -261,6 +261,7 @@ impl Engine {
                 next_step_in: None,
                 poll_age: slot.poll.as_ref().map(|poll| poll.at.elapsed()),
                 reachable: slot.poll.as_ref().map(|poll| poll.rest.reachable),
+                census: slot.said.census.clone(),
             });
         });
         for view in &mut resources {

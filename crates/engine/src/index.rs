@@ -15,6 +15,7 @@ use drey_core::{Pace, Seen, WaitingFor};
 use tokio::time::Instant;
 
 use crate::object::{Key, Stored};
+use crate::view::Census;
 
 /// Everything remembered of one resource.
 pub(crate) struct Slot {
@@ -73,6 +74,7 @@ pub(crate) struct Said {
     pub(crate) sentence: Arc<str>,
     pub(crate) waiting: Option<(WaitingFor, Arc<str>)>,
     pub(crate) error: Option<Arc<str>>,
+    pub(crate) census: Option<Census>,
 }
 
 /// What became of a version that was offered.

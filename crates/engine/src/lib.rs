@@ -25,6 +25,7 @@ pub mod launcher;
 pub mod lease;
 pub mod limits;
 pub mod metrics;
+mod narrate;
 mod object;
 mod observe;
 mod plan_poll;
@@ -46,7 +47,7 @@ pub use limits::Limits;
 pub use metrics::Metrics;
 pub use schema::SchemaError;
 pub use settings::Settings;
-pub use view::{EngineView, ResourceView};
+pub use view::{Census, EngineView, ResourceView};
 
 /// The finalizer on every FlinkDeployment, which is also upstream's: either operator takes up the deletion that the
 /// other began.

@@ -59,27 +59,33 @@ impl Default for Metrics {
 impl Metrics {
     /// Makes the metrics known to `registry`, with the prefix `drey_engine_`.
     pub fn register(&self, registry: &mut Registry) {
-        let registry = registry.sub_registry_with_prefix("drey_engine");
-        registry.register("steps", "Steps of FlinkDeployments, by result", self.steps.clone());
-        registry.register(
-            "step_seconds",
-            "Time that a step took, actions not included",
-            self.step_seconds.clone(),
-        );
-        registry.register("status_writes", "Writes of a status, by result", self.status_writes.clone());
-        registry.register("actions", "Actions, by kind and result", self.actions.clone());
-        registry.register("polls", "Polls of JobManagers, by result", self.polls.clone());
-        registry.register("watch", "Lists and watches of FlinkDeployments, by result", self.watch.clone());
-        registry.register("events", "Kubernetes events, by result", self.events.clone());
-        registry.register("panics", "Panics that were contained to one resource", self.panics.clone());
-        registry.register(
-            "broken_invariants",
-            "Decisions that were not carried out because they broke an invariant",
-            self.broken_invariants.clone(),
-        );
-        registry.register("resources", "FlinkDeployments known", self.resources.clone());
-        registry.register("frozen_resources", "FlinkDeployments that are left alone", self.frozen.clone());
-        registry.register("polled_jobmanagers", "JobManagers that are polled", self.polled.clone());
+        let registry = registry.sub_registry_with_prefix(PREFIX);
+        let Metrics {
+            steps,
+            step_seconds,
+            status_writes,
+            actions,
+            polls,
+            watch,
+            events,
+            panics,
+            broken_invariants,
+            resources,
+            frozen,
+            polled,
+        } = self;
+        registry.register("steps", help("steps"), steps.clone());
+        registry.register("step_seconds", help("step_seconds"), step_seconds.clone());
+        registry.register("status_writes", help("status_writes"), status_writes.clone());
+        registry.register("actions", help("actions"), actions.clone());
+        registry.register("polls", help("polls"), polls.clone());
+        registry.register("watch", help("watch"), watch.clone());
+        registry.register("events", help("events"), events.clone());
+        registry.register("panics", help("panics"), panics.clone());
+        registry.register("broken_invariants", help("broken_invariants"), broken_invariants.clone());
+        registry.register("resources", help("resources"), resources.clone());
+        registry.register("frozen_resources", help("frozen_resources"), frozen.clone());
+        registry.register("polled_jobmanagers", help("polled_jobmanagers"), polled.clone());
     }
 
     /// How many writes of a status the API server has acknowledged.
@@ -153,6 +159,65 @@ impl Metrics {
     }
 }
 
+/// What the names of the engine's metrics begin with.
+const PREFIX: &str = "drey_engine";
+
+/// One metric, for the documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// Its name without what all begin with, and without `_total`.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: &'static [&'static str],
+    /// What it says.
+    pub help: &'static str,
+}
+
+/// Every metric of the engine.
+pub const TABLE: &[Described] = &[
+    described("steps", "counter", &["result"], "Steps of FlinkDeployments, by result"),
+    described("step_seconds", "histogram", &[], "Time that a step took, actions not included"),
+    described("status_writes", "counter", &["result"], "Writes of a status, by result"),
+    described("actions", "counter", &["kind", "result"], "Actions, by kind and result"),
+    described("polls", "counter", &["result"], "Polls of JobManagers, by result"),
+    described("watch", "counter", &["result"], "Lists and watches of FlinkDeployments, by result"),
+    described("events", "counter", &["result"], "Kubernetes events, by result"),
+    described("panics", "counter", &[], "Panics that were contained to one resource"),
+    described(
+        "broken_invariants",
+        "counter",
+        &[],
+        "Decisions that were not carried out because they broke an invariant",
+    ),
+    described("resources", "gauge", &[], "FlinkDeployments known"),
+    described("frozen_resources", "gauge", &[], "FlinkDeployments that are left alone"),
+    described("polled_jobmanagers", "gauge", &[], "JobManagers that are polled"),
+];
+
+const fn described(
+    name: &'static str,
+    kind: &'static str,
+    labels: &'static [&'static str],
+    help: &'static str,
+) -> Described {
+    Described { name, kind, labels, help }
+}
+
+fn help(name: &str) -> &'static str {
+    TABLE.iter().find(|described| described.name == name).map_or("", |described| described.help)
+}
+
+impl Described {
+    /// The name as Prometheus shows it.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        let total = if self.kind == "counter" { "_total" } else { "" };
+        format!("{PREFIX}_{}{total}", self.name)
+    }
+}
+
 /// Every value of the label `result` of steps.
 pub(crate) const STEP_RESULTS: &[&str] =
     &["done", "busy", "retry", "conflict", "gone", "not_leading", "frozen"];
@@ -179,6 +244,36 @@ pub(crate) const ACTION_KINDS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_table_is_what_is_exposed() {
+        let metrics = Metrics::default();
+        let mut registry = Registry::default();
+        metrics.register(&mut registry);
+        metrics.stepped("done", 0.1);
+        metrics.status_written(ACKNOWLEDGED);
+        metrics.acted("deploy", BEGUN);
+        metrics.polled("answered");
+        metrics.watched("listed");
+        metrics.event("sent");
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        let exposed: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
+        let expected: Vec<String> =
+            TABLE.iter().map(|one| format!("{PREFIX}_{} {}", one.name, one.kind)).collect();
+        assert_eq!(exposed, expected);
+        for one in TABLE {
+            assert!(
+                text.contains(&format!("# HELP {PREFIX}_{} {}.", one.name, one.help)),
+                "{one:?} in {text}"
+            );
+            for label in one.labels {
+                assert!(
+                    text.contains(&format!("{}{{", one.full_name())) && text.contains(&format!("{label}=\""))
+                );
+            }
+        }
+    }
 
     #[test]
     fn what_is_counted_is_exposed() {

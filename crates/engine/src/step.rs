@@ -23,10 +23,12 @@ use crate::index::{ClusterLook, Said};
 use crate::invariants;
 use crate::journal::{self, Read, Written};
 use crate::limits::jittered;
+use crate::narrate;
 use crate::object::{Key, Stored};
 use crate::observe::{self, Remembered};
 use crate::plan_poll;
 use crate::settings::Current;
+use crate::view::Census;
 
 /// What the queue has to do after a step.
 #[derive(Debug)]
@@ -101,7 +103,9 @@ pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
         Err(after) => return after,
     };
     let wake = wake(shared, &settings, &subjects, &observed, &decision);
-    carry_out(shared, stored, &observed, decision, wake).await
+    narrate::tell(&subjects.resource, &observed, &subjects.journal, &decision);
+    let census = narrate::census(&subjects.resource, &decision.journal);
+    carry_out(shared, stored, &observed, decision, wake, census).await
 }
 
 /// The object as it is, never older than what this engine wrote.
@@ -337,6 +341,7 @@ async fn carry_out(
     observed: &Observed,
     decision: Decision,
     wake: Duration,
+    census: Census,
 ) -> After {
     let key = &stored.key.clone();
     let target = stored.target();
@@ -349,6 +354,7 @@ async fn carry_out(
             sentence: sentence(&decision, shared.leadership.epoch()).into(),
             waiting: waiting.clone(),
             error: None,
+            census: Some(census),
         };
     });
     for event in decision.events {

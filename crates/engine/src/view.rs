@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use drey_api::kinds::{JobManagerDeploymentStatus, LifecycleState};
 use drey_core::WaitingFor;
 
 /// One resource as the engine sees it now.
@@ -34,6 +35,23 @@ pub struct ResourceView {
     pub poll_age: Option<Duration>,
     /// Whether its JobManager answered then.
     pub reachable: Option<bool>,
+    /// What the last step found; `None` before the first step.
+    pub census: Option<Census>,
+}
+
+/// What is counted of a resource.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Census {
+    /// Upstream's one word for the whole resource.
+    pub lifecycle: LifecycleState,
+    /// Upstream's status of the JobManager.
+    pub job_manager: JobManagerDeploymentStatus,
+    /// Upstream's `clusterInfo`: the version that the JobManager tells of itself.
+    pub flink_version: Option<Arc<str>>,
+    /// Upstream's `clusterInfo`: CPUs of JobManagers and TaskManagers.
+    pub cpu: f64,
+    /// Upstream's `clusterInfo`: memory of JobManagers and TaskManagers, bytes.
+    pub memory_bytes: i64,
 }
 
 /// The engine as a whole.
