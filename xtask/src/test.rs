@@ -63,7 +63,8 @@ impl Tier {
     fn run(self, counts: &mut Counts, skipped: &mut Vec<String>) -> Result<()> {
         match self {
             Self::T1 => {
-                let pure = ["drey-api", "drey-core", "drey-flink", "drey-kubernetes", "drey-cli", "drey-testbed"];
+                let pure =
+                    ["drey-api", "drey-core", "drey-flink", "drey-kubernetes", "drey-cli", "drey-testbed"];
                 counted(test(&pure), counts)
             }
             Self::T2 => {

@@ -190,7 +190,8 @@ fn created(kubectl: &Kubectl, cluster: &str) -> Result<Value, Failure> {
     for object in list["items"].as_array_mut().ok_or("kubectl answers with a list")? {
         let mut object = object.take();
         forget(&mut object);
-        objects.insert(format!("{}/{}", text_of(&object["kind"]), text_of(&object["metadata"]["name"])), object);
+        objects
+            .insert(format!("{}/{}", text_of(&object["kind"]), text_of(&object["metadata"]["name"])), object);
     }
     Ok(Value::Object(Map::from_iter(objects)))
 }

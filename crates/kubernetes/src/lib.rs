@@ -1,7 +1,7 @@
 //! Flink clusters as objects of Kubernetes.
 //!
 //! ```text
-//!   Deployment (decided) ──► configuration ──► pod, services, ConfigMaps ──► Objects
+//!   Deployment (decided) ──► configuration ──► pod, services, ConfigMaps ──► Objects ──► launcher ──► API server
 //! ```
 //! The builders are pure: what is decided goes in, the objects come out, as the JSON that is sent to the API server.
 //! Pod templates travel as JSON and are merged as such, so that fields newer than any type of ours survive. The
@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod configuration;
 pub mod error;
 pub mod ingress;
+pub mod launcher;
 pub mod logging;
 pub mod native;
 pub mod pod_template;
@@ -26,4 +27,5 @@ mod task_manager;
 
 pub use cluster::{ClusterIdentity, Objects};
 pub use error::BuildError;
+pub use launcher::{KubernetesConfig, KubernetesLauncher, Reach};
 pub use logging::LoggingFiles;

@@ -1,0 +1,251 @@
+//! What watches tell of all clusters, so that a glance costs nothing. Refuses to say anything of what it has not listed
+//! yet, and is never the ground for an act: those look at the source.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use drey_engine::Target;
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::core::{NamespaceResourceScope, PartialObjectMeta};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::{Api, Client, Resource};
+use tokio::sync::broadcast;
+
+use super::judge::Found;
+use super::record::{DeploymentRecord, PartRecord, PodRecord, label};
+use crate::cluster::APP_LABEL;
+
+/// Selects what belongs to Flink clusters, whoever made them.
+pub(crate) const CLUSTERS: &str = "type in (flink-native-kubernetes,flink-standalone-kubernetes)";
+/// Selects ConfigMaps and Services that we made. Those in which Flink keeps its high-availability data change every few
+/// seconds and are not among them.
+pub(crate) const OWN_PARTS: &str = "app.kubernetes.io/managed-by=drey";
+
+/// How many objects one page of a list holds: pods are large.
+const PAGE: u32 = 100;
+
+/// Namespace and cluster id.
+type ClusterKey = (Arc<str>, Arc<str>);
+
+/// What an object adds to what is known of its cluster.
+#[derive(Clone, Debug)]
+enum Record {
+    Deployment(DeploymentRecord),
+    Pod(PodRecord),
+    Part(PartRecord),
+}
+
+/// A kind of object in one watched scope. Each is listed on its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Kind {
+    Deployment,
+    Pod,
+    ConfigMap,
+    Service,
+}
+
+const KINDS: [Kind; 4] = [Kind::Deployment, Kind::Pod, Kind::ConfigMap, Kind::Service];
+
+/// A watch: a kind in a namespace, or in all of them.
+type Watch = (Kind, Option<Arc<str>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    clusters: HashMap<ClusterKey, BTreeMap<(u8, Arc<str>), Record>>,
+    unlisted: HashSet<Watch>,
+    /// Objects seen in a list that is not complete.
+    relisted: HashMap<Watch, HashSet<(ClusterKey, Arc<str>)>>,
+}
+
+/// Everything that watches have told.
+#[derive(Debug)]
+pub(crate) struct Cache {
+    known: Mutex<Known>,
+    changes: broadcast::Sender<Target>,
+}
+
+impl Cache {
+    /// A cache that knows nothing yet, of these namespaces; `None` stands for all.
+    pub(crate) fn new(scopes: &[Option<String>], changes: broadcast::Sender<Target>) -> Cache {
+        let unlisted =
+            scopes.iter().flat_map(|scope| KINDS.map(|kind| (kind, shared_scope(scope)))).collect();
+        Cache { known: Mutex::new(Known { unlisted, ..Known::default() }), changes }
+    }
+
+    /// What is known of a cluster; `None` before everything was listed once.
+    pub(crate) fn found(&self, namespace: &str, name: &str) -> Option<Found> {
+        let known = self.lock();
+        if !known.unlisted.is_empty() {
+            return None;
+        }
+        let mut found = Found::default();
+        let Some(records) = known.clusters.get(&(Arc::from(namespace), Arc::from(name))) else {
+            return Some(found);
+        };
+        for record in records.values() {
+            match record.clone() {
+                Record::Deployment(deployment) if deployment.is_task_managers => {
+                    found.task_managers = Some(deployment);
+                }
+                Record::Deployment(deployment) => found.job_manager = Some(deployment),
+                Record::Pod(pod) => found.pods.push(pod),
+                Record::Part(part) => found.parts.push(part),
+            }
+        }
+        Some(found)
+    }
+
+    /// Follows everything in one scope, for ever.
+    pub(crate) async fn follow(self: Arc<Cache>, client: Client, scope: Option<String>) {
+        let clusters = || watcher::Config::default().labels(CLUSTERS).page_size(PAGE);
+        let parts = || watcher::Config::default().labels(OWN_PARTS).page_size(PAGE);
+        let at = |kind| (kind, shared_scope(&scope));
+        tokio::join!(
+            self.listen(
+                at(Kind::Deployment),
+                watch(api::<Deployment>(&client, scope.as_deref()), clusters()),
+                |object| DeploymentRecord::of(object).map(Record::Deployment),
+            ),
+            self.listen(at(Kind::Pod), watch(api::<Pod>(&client, scope.as_deref()), clusters()), |object| {
+                PodRecord::of(object).map(Record::Pod)
+            }),
+            self.listen(
+                at(Kind::ConfigMap),
+                watch(api::<PartialObjectMeta<ConfigMap>>(&client, scope.as_deref()), parts()),
+                |object: &PartialObjectMeta<ConfigMap>| PartRecord::of("ConfigMap", object).map(Record::Part),
+            ),
+            self.listen(
+                at(Kind::Service),
+                watch(api::<PartialObjectMeta<Service>>(&client, scope.as_deref()), parts()),
+                |object: &PartialObjectMeta<Service>| PartRecord::of("Service", object).map(Record::Part),
+            ),
+        );
+    }
+
+    async fn listen<K: Resource + Clone>(
+        &self,
+        watch: Watch,
+        events: impl Stream<Item = Result<Event<K>, watcher::Error>> + Send,
+        record: impl Fn(&K) -> Option<Record>,
+    ) {
+        let mut events = std::pin::pin!(events.default_backoff());
+        while let Some(event) = events.next().await {
+            match event {
+                Ok(event) => self.hear(&watch, event, &record),
+                Err(error) => tracing::warn!(kind = ?watch.0, %error, "watching the objects of clusters"),
+            }
+        }
+    }
+
+    fn hear<K: Resource>(&self, watch: &Watch, event: Event<K>, record: &impl Fn(&K) -> Option<Record>) {
+        match event {
+            Event::Init => drop(self.lock().relisted.insert(watch.clone(), HashSet::new())),
+            Event::InitApply(object) => {
+                if let Some(place) = self.put(watch.0, object.meta(), record(&object)) {
+                    self.lock().relisted.entry(watch.clone()).or_default().insert(place);
+                }
+            }
+            Event::InitDone => self.listed(watch),
+            Event::Apply(object) => drop(self.put(watch.0, object.meta(), record(&object))),
+            Event::Delete(object) => {
+                if let Some((cluster, name)) = place(object.meta()) {
+                    let mut known = self.lock();
+                    known.forget(&cluster, watch.0, &name);
+                    drop(known);
+                    self.announce(&cluster);
+                }
+            }
+        }
+    }
+
+    fn put(&self, kind: Kind, meta: &ObjectMeta, record: Option<Record>) -> Option<(ClusterKey, Arc<str>)> {
+        let (cluster, name) = place(meta)?;
+        let record = record?;
+        let mut known = self.lock();
+        let complete = known.unlisted.is_empty();
+        known.clusters.entry(cluster.clone()).or_default().insert((kind as u8, name.clone()), record);
+        drop(known);
+        if complete {
+            self.announce(&cluster);
+        }
+        Some((cluster, name))
+    }
+
+    /// A list is complete: what it did not hold is gone. Once all are, everybody looks again.
+    fn listed(&self, watch: &Watch) {
+        let mut known = self.lock();
+        let seen = known.relisted.remove(watch).unwrap_or_default();
+        let gone: Vec<(ClusterKey, Arc<str>)> = known
+            .clusters
+            .iter()
+            .filter(|((namespace, _), _)| watch.1.as_ref().is_none_or(|scope| scope == namespace))
+            .flat_map(|(cluster, records)| {
+                records
+                    .keys()
+                    .filter(|(kind, _)| *kind == watch.0 as u8)
+                    .map(|(_, name)| (cluster.clone(), name.clone()))
+            })
+            .filter(|place| !seen.contains(place))
+            .collect();
+        for (cluster, name) in &gone {
+            known.forget(cluster, watch.0, name);
+        }
+        let was_complete = known.unlisted.is_empty();
+        known.unlisted.remove(watch);
+        let completed = !was_complete && known.unlisted.is_empty();
+        let all: Vec<ClusterKey> =
+            if completed { known.clusters.keys().cloned().collect() } else { Vec::new() };
+        drop(known);
+        for cluster in all.iter().chain(gone.iter().map(|(cluster, _)| cluster)) {
+            self.announce(cluster);
+        }
+    }
+
+    fn announce(&self, (namespace, name): &ClusterKey) {
+        // Nobody listening is no failure.
+        let _ = self.changes.send(Target {
+            namespace: namespace.clone(),
+            name: name.clone(),
+            uid: Arc::from(""),
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn forget(&mut self, cluster: &ClusterKey, kind: Kind, name: &Arc<str>) {
+        if let Some(records) = self.clusters.get_mut(cluster) {
+            records.remove(&(kind as u8, name.clone()));
+            if records.is_empty() {
+                self.clusters.remove(cluster);
+            }
+        }
+    }
+}
+
+fn shared_scope(scope: &Option<String>) -> Option<Arc<str>> {
+    scope.as_deref().map(Arc::from)
+}
+
+/// The cluster that an object belongs to, and the object's name.
+fn place(meta: &ObjectMeta) -> Option<(ClusterKey, Arc<str>)> {
+    let cluster = label(meta, APP_LABEL)?;
+    Some(((Arc::from(meta.namespace.as_deref()?), Arc::from(cluster)), Arc::from(meta.name.as_deref()?)))
+}
+
+fn api<K>(client: &Client, scope: Option<&str>) -> Api<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    match scope {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    }
+}

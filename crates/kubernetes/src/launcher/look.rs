@@ -1,0 +1,111 @@
+//! A look at one cluster, at its source. The order is what makes an absence provable: the Deployment first, then the
+//! ReplicaSets that it may have left, then the pods that those may have made.
+
+use drey_core::Seen;
+use drey_core::observed::Cluster;
+use drey_engine::Target;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
+use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::{Api, Client};
+
+use super::cache::{CLUSTERS, OWN_PARTS};
+use super::judge::{Found, judge};
+use super::record::{DeploymentRecord, PartRecord, PodRecord, ReplicaSetRecord};
+use crate::cluster::APP_LABEL;
+
+/// Looks at the cluster of `target` now. What is left of one whose JobManager's Deployment is gone is taken down.
+pub(crate) async fn look(client: &Client, target: &Target) -> Seen<Cluster> {
+    match found(client, target).await {
+        Ok(found) => {
+            if found.job_manager.is_none()
+                && let Err(error) = take_down_remnants(client, target, &found).await
+            {
+                tracing::warn!(resource = %target.name, %error, "what is left of a cluster could not be deleted");
+            }
+            judge(&target.uid, &found)
+        }
+        Err(error) => {
+            tracing::warn!(namespace = %target.namespace, name = %target.name, %error, "a cluster could not be looked at");
+            Seen::Unknown
+        }
+    }
+}
+
+/// Everything of the cluster, as lists without a resourceVersion tell: read from the store, not from a cache of the API
+/// server.
+async fn found(client: &Client, target: &Target) -> Result<Found, kube::Error> {
+    let of_cluster = ListParams::default().labels(&format!("{APP_LABEL}={},{CLUSTERS}", target.name));
+    let mut found = Found::default();
+    for deployment in api::<Deployment>(client, target).list(&of_cluster).await?.items {
+        match DeploymentRecord::of(&deployment) {
+            Some(record) if record.is_task_managers => found.task_managers = Some(record),
+            Some(record) if deployment.metadata.name.as_deref() == Some(&*target.name) => {
+                found.job_manager = Some(record);
+            }
+            Some(_) | None => {}
+        }
+    }
+    if found.job_manager.is_none() {
+        // One of that name without our labels is somebody else's.
+        let named = api::<Deployment>(client, target).get_opt(&target.name).await?;
+        found.job_manager = named.as_ref().and_then(DeploymentRecord::of);
+    }
+    if found.job_manager.is_none() {
+        let sets = api::<ReplicaSet>(client, target).list(&of_cluster).await?.items;
+        found.replica_sets = sets.iter().filter_map(ReplicaSetRecord::of).collect();
+    }
+    found.pods =
+        api::<Pod>(client, target).list(&of_cluster).await?.items.iter().filter_map(PodRecord::of).collect();
+    if found.job_manager.as_ref().is_some_and(|deployment| !deployment.parts.is_empty()) {
+        let own = ListParams::default().labels(&format!("{APP_LABEL}={},{OWN_PARTS}", target.name));
+        let (maps, services) = (api::<ConfigMap>(client, target), api::<Service>(client, target));
+        let (maps, services) = tokio::try_join!(maps.list_metadata(&own), services.list_metadata(&own))?;
+        let maps = maps.items.iter().filter_map(|map| PartRecord::of("ConfigMap", map));
+        let services = services.items.iter().filter_map(|service| PartRecord::of("Service", service));
+        found.parts = maps.chain(services).collect();
+    }
+    Ok(found)
+}
+
+/// Deletes what nobody else does any more: the TaskManagers' Deployment of a JobManager that is gone, and ReplicaSets
+/// and pods without an owner. Each was listed after the JobManager's Deployment was seen gone or at the same moment, and
+/// is named by its uid, so that nothing of a later cluster is meant.
+async fn take_down_remnants(client: &Client, target: &Target, found: &Found) -> Result<(), kube::Error> {
+    if let Some(left) = &found.task_managers
+        && !left.terminating
+        && left.owners.contains(&target.uid)
+    {
+        let name = crate::cluster::task_managers_name(&target.name);
+        delete(&api::<Deployment>(client, target), &name, &left.uid).await?;
+    }
+    for set in found.replica_sets.iter().filter(|set| set.owners.is_empty()) {
+        delete(&api::<ReplicaSet>(client, target), &set.name, &set.uid).await?;
+    }
+    for pod in found.pods.iter().filter(|pod| pod.owners.is_empty() && !pod.ended) {
+        delete(&api::<Pod>(client, target), &pod.name, &pod.uid).await?;
+    }
+    Ok(())
+}
+
+/// Deletes exactly this object; one that is gone or another one by now is no failure.
+pub(crate) async fn delete<K>(api: &Api<K>, name: &str, uid: &str) -> Result<(), kube::Error>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
+    // In the foreground: the object stays until its pods are gone.
+    let params = DeleteParams::foreground().preconditions(preconditions);
+    match api.delete(name, &params).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+pub(crate) fn api<K>(client: &Client, target: &Target) -> Api<K>
+where
+    K: kube::Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>,
+{
+    Api::namespaced(client.clone(), &target.namespace)
+}

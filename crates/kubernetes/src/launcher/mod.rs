@@ -1,0 +1,165 @@
+//! Runs Flink clusters as objects of a Kubernetes cluster: the engine's `Launcher`.
+//!
+//! ```text
+//!   apply ──► builders ──► create ──► API server ──► watches ──► cache ──► glance, changes
+//!                                          └───────► look (lists from the source) ──► observe
+//! ```
+//! It refuses to decide anything: clusters come and go as the engine says. Storage is not read from here.
+
+mod cache;
+mod create;
+mod judge;
+mod look;
+mod record;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use drey_api::desired::Desired;
+use drey_api::kinds::FlinkJobState;
+use drey_core::decision::Deployment;
+use drey_core::journal::Run;
+use drey_core::observed::{Cluster, StoredSnapshot};
+use drey_core::{JobId, Seen};
+use drey_engine::{LaunchError, Launcher, Target};
+use k8s_openapi::api::apps::v1::Deployment as DeploymentObject;
+use kube::{Client, ResourceExt};
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+
+use crate::cluster::{rest_service_name, task_managers_name};
+use crate::logging::LoggingFiles;
+use cache::Cache;
+use create::failed;
+use look::{api, delete};
+
+/// How many changes may wait to be heard; who lags looks at everything.
+const CHANGES_MAX: usize = 4_096;
+
+/// Flink's default of `rest.port`.
+const REST_PORT: &str = "8081";
+
+/// How JobManagers are reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// By the name of their Service, from inside the cluster.
+    Services,
+    /// Through the API server, whose address this is, without a trailing slash. Requests need its credentials.
+    ApiServer(String),
+}
+
+/// What a [`KubernetesLauncher`] needs.
+pub struct KubernetesConfig {
+    /// The client for the API server.
+    pub client: Client,
+    /// Namespaces whose clusters are watched; empty for all.
+    pub namespaces: Vec<String>,
+    /// How JobManagers are reached.
+    pub reach: Reach,
+    /// Logging files of clusters that bring none.
+    pub logging: LoggingFiles,
+}
+
+/// Runs Flink clusters on Kubernetes.
+pub struct KubernetesLauncher {
+    client: Client,
+    reach: Reach,
+    logging: LoggingFiles,
+    cache: Arc<Cache>,
+    changes: broadcast::Sender<Target>,
+    /// The watches, which end with the launcher.
+    _watches: JoinSet<()>,
+}
+
+impl KubernetesLauncher {
+    /// Begins to watch the clusters. Must be called inside a Tokio runtime.
+    #[must_use]
+    pub fn new(config: KubernetesConfig) -> KubernetesLauncher {
+        let KubernetesConfig { client, namespaces, reach, logging } = config;
+        let scopes: Vec<Option<String>> =
+            if namespaces.is_empty() { vec![None] } else { namespaces.into_iter().map(Some).collect() };
+        let (changes, _) = broadcast::channel(CHANGES_MAX);
+        let cache = Arc::new(Cache::new(&scopes, changes.clone()));
+        let mut watches = JoinSet::new();
+        for scope in scopes {
+            watches.spawn(Arc::clone(&cache).follow(client.clone(), scope));
+        }
+        KubernetesLauncher { client, reach, logging, cache, changes, _watches: watches }
+    }
+}
+
+#[async_trait]
+impl Launcher for KubernetesLauncher {
+    async fn observe(&self, target: &Target) -> Seen<Cluster> {
+        look::look(&self.client, target).await
+    }
+
+    async fn glance(&self, target: &Target) -> Seen<Cluster> {
+        match self.cache.found(&target.namespace, &target.name) {
+            // A ReplicaSet is not watched: what is absent here may not be absent there, and is looked at before an act.
+            Some(found) => judge::judge(&target.uid, &found),
+            None => look::look(&self.client, target).await,
+        }
+    }
+
+    async fn apply(&self, target: &Target, deployment: &Deployment) -> Result<(), LaunchError> {
+        let objects = create::build(target, deployment, &self.logging)?;
+        create::create(&self.client, target, objects).await
+    }
+
+    async fn complete(&self, target: &Target, uid: &str, deployment: &Deployment) -> Result<(), LaunchError> {
+        let objects = create::build(target, deployment, &self.logging)?;
+        create::create_parts(&self.client, target, uid, objects).await
+    }
+
+    async fn delete(&self, target: &Target, uid: &str) -> Result<(), LaunchError> {
+        let deployments = api::<DeploymentObject>(&self.client, target);
+        let left = task_managers_name(&target.name);
+        let found = deployments.get_metadata_opt(&left).await.map_err(|error| failed(&left, &error))?;
+        // The TaskManagers first: who finds the JobManager gone finds nothing else to end.
+        if let Some(task_managers) = found
+            && task_managers.owner_references().iter().any(|owner| owner.uid == *target.uid)
+        {
+            let uid = task_managers.uid().unwrap_or_default();
+            delete(&deployments, &left, &uid).await.map_err(|error| failed(&left, &error))?;
+        }
+        delete(&deployments, &target.name, uid).await.map_err(|error| failed(&target.name, &error))
+    }
+
+    async fn rest_endpoint(&self, target: &Target, deployed: &Desired) -> Option<String> {
+        let service = rest_service_name(&target.name);
+        let port = deployed.configuration.get("rest.port").map_or(REST_PORT, |port| port.trim());
+        let namespace = &target.namespace;
+        Some(match &self.reach {
+            Reach::Services => format!("http://{service}.{namespace}:{port}/"),
+            Reach::ApiServer(base) => {
+                format!("{base}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/")
+            }
+        })
+    }
+
+    async fn find_snapshot(&self, _target: &Target, _directory: &str) -> Seen<StoredSnapshot> {
+        Seen::Unknown
+    }
+
+    async fn newest_retained_checkpoint(
+        &self,
+        _target: &Target,
+        _deployed: &Desired,
+        _job_id: &JobId,
+    ) -> Seen<StoredSnapshot> {
+        Seen::Unknown
+    }
+
+    async fn job_result(&self, _target: &Target, _deployed: &Desired, _run: &Run) -> Seen<FlinkJobState> {
+        Seen::Unknown
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Target> {
+        self.changes.subscribe()
+    }
+
+    async fn retain(&self, _existing: &[Target]) {
+        // Whatever a resource that is gone has left is collected by its owner reference.
+    }
+}
