@@ -57,6 +57,14 @@ impl ConnectionArgs {
     /// No kubeconfig, one that cannot be read, or a laptop mode that is not running.
     pub async fn connect(&self) -> Result<Connection, Failure> {
         let (config, state_directory) = self.config().await?;
+        self.connection(config, state_directory)
+    }
+
+    fn connection(
+        &self,
+        config: kube::Config,
+        state_directory: Option<PathBuf>,
+    ) -> Result<Connection, Failure> {
         let server = without_path(&config.cluster_url);
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let client = kube::Client::try_from(config).map_err(|error| {
@@ -64,6 +72,31 @@ impl ConnectionArgs {
         })?;
         let namespace_is_explicit = self.namespace.is_some();
         Ok(Connection { client, namespace, namespace_is_explicit, state_directory, server })
+    }
+
+    /// As [`ConnectionArgs::connect`], for an operator: inside a pod its service account counts first, and the API of
+    /// laptop mode is refused.
+    ///
+    /// # Errors
+    /// As [`ConnectionArgs::connect`].
+    pub async fn connect_operator(&self) -> Result<Connection, Failure> {
+        let is_given = self.kubeconfig.is_some() || self.context.is_some();
+        if !is_given && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+            let config = kube::Config::incluster().map_err(|error| {
+                Failure::new(
+                    Kind::Invalid,
+                    format!("the service account of this pod cannot be used: {error}"),
+                )
+            })?;
+            return self.connection(bounded(config), None);
+        }
+        let (config, state_directory) = self.config().await?;
+        if let Some(directory) = state_directory {
+            return Err(Failure::new(Kind::Conflict, "laptop mode has an engine of its own")
+                .on(directory.display().to_string())
+                .hint("name a cluster with `--kubeconfig` or `--context`"));
+        }
+        self.connection(config, None)
     }
 
     async fn config(&self) -> Result<(kube::Config, Option<PathBuf>), Failure> {

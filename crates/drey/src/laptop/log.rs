@@ -9,11 +9,7 @@ use super::files::Files;
 /// # Errors
 /// A filter that is not understood, or a file that cannot be opened.
 pub(crate) fn write_to(files: &Files) -> Result<(), Failure> {
-    let filter = std::env::var("DREY_LOG").unwrap_or_else(|_| "info,kube=warn,hyper=warn".to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(&filter).map_err(|error| {
-        Failure::new(Kind::Usage, format!("`DREY_LOG={filter}`: {error}"))
-            .hint("for example `DREY_LOG=debug`")
-    })?;
+    let filter = filter()?;
     let log = files.open_log()?;
     tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -23,4 +19,16 @@ pub(crate) fn write_to(files: &Files) -> Result<(), Failure> {
         .with_writer(std::sync::Mutex::new(log))
         .try_init()
         .map_err(|error| Failure::new(Kind::Internal, format!("the log cannot be opened: {error}")))
+}
+
+/// What is logged: `DREY_LOG`, or the usual.
+///
+/// # Errors
+/// A filter that is not understood.
+pub(crate) fn filter() -> Result<tracing_subscriber::EnvFilter, Failure> {
+    let filter = std::env::var("DREY_LOG").unwrap_or_else(|_| "info,kube=warn,hyper=warn".to_owned());
+    tracing_subscriber::EnvFilter::try_new(&filter).map_err(|error| {
+        Failure::new(Kind::Usage, format!("`DREY_LOG={filter}`: {error}"))
+            .hint("for example `DREY_LOG=debug`")
+    })
 }

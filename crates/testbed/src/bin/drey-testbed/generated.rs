@@ -50,6 +50,8 @@ fn files() -> Result<Vec<(PathBuf, String)>> {
     files.push((PathBuf::from("docs/exit-codes.md"), exit_codes()));
     files.push((PathBuf::from("docs/waiting-reasons.md"), waiting_reasons()));
     files.push((PathBuf::from("docs/operator-configuration.md"), operator_configuration()));
+    files.push((PathBuf::from("docs/metrics.md"), metrics()));
+    files.push((PathBuf::from("docs/rights.md"), rights()));
     Ok(files)
 }
 
@@ -82,5 +84,42 @@ fn operator_configuration() -> String {
          configuration that every cluster starts from. An unknown key is told with the nearest known one. A value that \
          cannot be read keeps the operator from starting; when the files are read again, what was read before stays.\n\n{}",
         drey_api::operator::table_markdown()
+    )
+}
+
+fn metrics() -> String {
+    let mut text = format!(
+        "{GENERATED}# Metrics\n\n\
+         `drey operator` serves them in Prometheus' text format at `/metrics` of port 9999 \
+         (`kubernetes.operator.metrics.reporter.prom.port`). No metric of drey has a label for each resource: how many \
+         there are does not decide how much is exposed.\n\n| Metric | Kind | Labels | Meaning |\n|---|---|---|---|\n"
+    );
+    let mut row = |name: &str, kind: &str, labels: &str, help: &str| {
+        text.push_str(&format!("| `{name}` | {kind} | {labels} | {help} |\n"));
+    };
+    for metric in drey_engine::metrics::TABLE {
+        row(&metric.full_name(), metric.kind, &metric.labels.join(", "), metric.help);
+    }
+    for (name, kind, labels, help) in drey_operator::METRICS {
+        let total = if *kind == "counter" { "_total" } else { "" };
+        row(&format!("drey_operator_{name}{total}"), kind, labels, help);
+    }
+    text.push_str(
+        "\n## Names of the Java operator\n\nThe same counts under the names that Flink's Prometheus reporter gives to \
+         those of the Flink Kubernetes operator, with the labels `host`, `namespace`, `name`, `resourcens` and \
+         `resourcetype`. Resources are counted by a process while it leads.\n\n| Metric | Meaning |\n|---|---|\n",
+    );
+    for metric in drey_operator::upstream_metrics::TABLE {
+        text.push_str(&format!("| `{}` | {} |\n", metric.name, metric.help));
+    }
+    text
+}
+
+fn rights() -> String {
+    format!(
+        "{GENERATED}# Rights on a cluster\n\n\
+         What `drey operator` is allowed to do. It asks the API server for each of them at its start and says what is \
+         lacking; `drey operator --check` does only that.\n\n{}",
+        drey_operator::rights::table_markdown()
     )
 }

@@ -1,0 +1,150 @@
+//! `drey operator`: the engine on a cluster, in a pod or outside. Refuses to know how it works inside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use drey_api::operator::OperatorConfiguration;
+use drey_cli::connection::{Connection, ConnectionArgs};
+use drey_cli::failure::{Failure, Kind};
+use drey_cli::output::line;
+use drey_engine::lease::LeaseError;
+use drey_engine::{EngineError, Launcher, SchemaError};
+use drey_operator::files::Sources;
+use drey_operator::upstream_metrics::Identity;
+use drey_operator::{Means, Operator, OperatorError};
+use tokio_util::sync::CancellationToken;
+
+use crate::laptop::stack::http_client;
+
+/// Name that the Java operator's chart gives to its Deployment.
+const DEFAULT_NAME: &str = "flink-kubernetes-operator";
+
+/// Run FlinkDeployments on a Kubernetes cluster
+///
+/// In a pod with its service account, elsewhere with `--kubeconfig` and `--context`. Reads the files and keys of the
+/// Flink Kubernetes operator. Ends after SIGTERM when what it has begun is done; running jobs go on.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Directory of `config.yaml` or `flink-conf.yaml`
+    ///
+    /// Without it: `$FLINK_CONF_DIR`, then `/opt/flink/conf`. Keys in `$CONF_OVERRIDE_DIR` count first.
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
+    /// Check configuration and rights, say what is wrong, and end
+    #[arg(long)]
+    check: bool,
+    /// How the log is written to standard error; `$DREY_LOG` sets its filter
+    #[arg(long, value_enum, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Runs the operator with the clusters of `launcher`.
+///
+/// # Errors
+/// Why it does not start or ended.
+pub(crate) async fn run(
+    args: &Args,
+    connection: &ConnectionArgs,
+    launcher: impl FnOnce(&kube::Client, &OperatorConfiguration) -> Result<Arc<dyn Launcher>, Failure>,
+) -> Result<(), Failure> {
+    let operator =
+        Operator::read(Sources::of_environment(args.config.clone())).map_err(|error| failure(&error))?;
+    let connection = connection.connect_operator().await?;
+    let own_namespace = variable("OPERATOR_NAMESPACE").unwrap_or_else(|| connection.namespace.clone());
+    if args.check {
+        return check(&operator, &connection, &own_namespace).await;
+    }
+    write_log(args.log_format)?;
+    let means = Means {
+        launcher: launcher(&connection.client, operator.configuration())?,
+        client: connection.client,
+        http: http_client()?,
+        identity: Identity {
+            host: variable("HOSTNAME").unwrap_or_else(|| "localhost".to_owned()),
+            namespace: own_namespace.clone(),
+            name: variable("OPERATOR_NAME").unwrap_or_else(|| DEFAULT_NAME.to_owned()),
+        },
+        own_namespace,
+    };
+    let stop = CancellationToken::new();
+    let running = operator.run(means, stop.clone());
+    tokio::pin!(running);
+    tokio::select! {
+        ended = &mut running => return ended.map(drop).map_err(|error| failure(&error)),
+        asked = asked_to_end() => asked?,
+    }
+    tracing::info!("ending: what has begun is done first");
+    stop.cancel();
+    running.await.map(drop).map_err(|error| failure(&error))
+}
+
+async fn check(operator: &Operator, connection: &Connection, own_namespace: &str) -> Result<(), Failure> {
+    for finding in operator.findings() {
+        line(&format!("configuration: {finding}"))?;
+    }
+    let lacking = operator.lacking_rights(&connection.client, own_namespace).await;
+    for lack in &lacking {
+        line(&format!("rights: {lack}"))?;
+    }
+    if lacking.iter().any(drey_operator::rights::Lack::is_fatal) {
+        return Err(Failure::new(Kind::Forbidden, "rights are lacking that drey cannot work without")
+            .on(connection.server.clone())
+            .hint("docs/rights.md lists what is needed"));
+    }
+    line("the operator can start")
+}
+
+async fn asked_to_end() -> Result<(), Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+fn write_log(format: LogFormat) -> Result<(), Failure> {
+    let filter = crate::laptop::log::filter()?;
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr);
+    let started = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+    started.map_err(|error| Failure::new(Kind::Internal, format!("the log cannot be opened: {error}")))
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Classifies what the operator ended with.
+fn failure(error: &OperatorError) -> Failure {
+    let kind = match error {
+        OperatorError::Files(_) | OperatorError::Refused(_) => Kind::Invalid,
+        OperatorError::Port { .. } => Kind::Conflict,
+        OperatorError::Lease(LeaseError::Forbidden { .. }) => Kind::Forbidden,
+        OperatorError::Engine(EngineError::Schema(SchemaError::NotInstalled)) => Kind::NotFound,
+        OperatorError::Engine(EngineError::Schema(SchemaError::Outdated { .. })) => Kind::Conflict,
+        OperatorError::Engine(EngineError::Schema(SchemaError::Forbidden { .. })) => Kind::Forbidden,
+        OperatorError::Engine(EngineError::Schema(SchemaError::NotRead { .. })) => Kind::Unreachable,
+        OperatorError::Engine(EngineError::AlreadyRun) => Kind::Internal,
+        OperatorError::Lost(_) | OperatorError::Http(_) => Kind::Failed,
+    };
+    let text = error.to_string();
+    match text.split_once("\nhint: ") {
+        Some((message, hint)) => Failure::new(kind, message).hint(hint),
+        None => Failure::new(kind, text),
+    }
+}
