@@ -50,6 +50,14 @@ pub struct Connection {
     pub server: String,
 }
 
+/// The connection of an operator.
+pub struct OperatorConnection {
+    /// Where it leads.
+    pub connection: Connection,
+    /// What the kubeconfig says, unless this process runs in a pod of the cluster.
+    pub outside: Option<kube::Config>,
+}
+
 impl ConnectionArgs {
     /// Finds the API and makes a client. Nothing is requested yet.
     ///
@@ -79,7 +87,7 @@ impl ConnectionArgs {
     ///
     /// # Errors
     /// As [`ConnectionArgs::connect`].
-    pub async fn connect_operator(&self) -> Result<Connection, Failure> {
+    pub async fn connect_operator(&self) -> Result<OperatorConnection, Failure> {
         let is_given = self.kubeconfig.is_some() || self.context.is_some();
         if !is_given && std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
             let config = kube::Config::incluster().map_err(|error| {
@@ -88,7 +96,8 @@ impl ConnectionArgs {
                     format!("the service account of this pod cannot be used: {error}"),
                 )
             })?;
-            return self.connection(bounded(config), None);
+            let config = bounded(config);
+            return Ok(OperatorConnection { connection: self.connection(config, None)?, outside: None });
         }
         let (config, state_directory) = self.config().await?;
         if let Some(directory) = state_directory {
@@ -96,7 +105,8 @@ impl ConnectionArgs {
                 .on(directory.display().to_string())
                 .hint("name a cluster with `--kubeconfig` or `--context`"));
         }
-        self.connection(config, None)
+        let connection = self.connection(config.clone(), None)?;
+        Ok(OperatorConnection { connection, outside: Some(config) })
     }
 
     async fn config(&self) -> Result<(kube::Config, Option<PathBuf>), Failure> {

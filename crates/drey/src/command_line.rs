@@ -7,6 +7,7 @@ use drey_cli::failure::{Failure, Kind};
 use drey_cli::output::say;
 
 use crate::laptop::{down, logs, up};
+use crate::operator;
 
 /// The control plane for Apache Flink.
 ///
@@ -28,6 +29,8 @@ enum Face {
     Down(down::Args),
     /// Print the logs of a deployment of laptop mode
     Logs(logs::Args),
+    /// Run FlinkDeployments on a Kubernetes cluster
+    Operator(operator::Args),
     #[command(flatten)]
     Command(drey_cli::Command),
 }
@@ -51,6 +54,7 @@ async fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Some(Face::Up(args)) => up::run(&args, &line.connection).await,
         Some(Face::Down(args)) => down::run(&args).await,
         Some(Face::Logs(args)) => logs::run(&args, &line.connection).await,
+        Some(Face::Operator(args)) => operator::run(&args, &line.connection).await,
         Some(Face::Command(command)) => {
             drey_cli::run(command, &line.connection, CommandLine::command()).await
         }

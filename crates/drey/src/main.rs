@@ -2,8 +2,8 @@
 
 mod command_line;
 mod laptop;
-#[expect(dead_code, reason = "a face that is shown when a launcher for clusters is wired in")]
 mod operator;
+mod reach;
 
 use std::process::ExitCode;
 

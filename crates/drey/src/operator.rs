@@ -3,18 +3,18 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use drey_api::operator::OperatorConfiguration;
-use drey_cli::connection::{Connection, ConnectionArgs};
+use drey_cli::connection::{Connection, ConnectionArgs, OperatorConnection};
 use drey_cli::failure::{Failure, Kind};
 use drey_cli::output::line;
 use drey_engine::lease::LeaseError;
-use drey_engine::{EngineError, Launcher, SchemaError};
+use drey_engine::{EngineError, Namespaces, SchemaError};
+use drey_kubernetes::{KubernetesConfig, KubernetesLauncher, LoggingFiles};
 use drey_operator::files::Sources;
 use drey_operator::upstream_metrics::Identity;
 use drey_operator::{Means, Operator, OperatorError};
 use tokio_util::sync::CancellationToken;
 
-use crate::laptop::stack::http_client;
+use crate::reach::JobManagers;
 
 /// Name that the Java operator's chart gives to its Deployment.
 const DEFAULT_NAME: &str = "flink-kubernetes-operator";
@@ -48,27 +48,37 @@ enum LogFormat {
     Json,
 }
 
-/// Runs the operator with the clusters of `launcher`.
+/// Runs the operator.
 ///
 /// # Errors
 /// Why it does not start or ended.
-pub(crate) async fn run(
-    args: &Args,
-    connection: &ConnectionArgs,
-    launcher: impl FnOnce(&kube::Client, &OperatorConfiguration) -> Result<Arc<dyn Launcher>, Failure>,
-) -> Result<(), Failure> {
+pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
     let operator =
         Operator::read(Sources::of_environment(args.config.clone())).map_err(|error| failure(&error))?;
-    let connection = connection.connect_operator().await?;
+    let OperatorConnection { connection, outside } = connection.connect_operator().await?;
     let own_namespace = variable("OPERATOR_NAMESPACE").unwrap_or_else(|| connection.namespace.clone());
     if args.check {
         return check(&operator, &connection, &own_namespace).await;
     }
     write_log(args.log_format)?;
+    let JobManagers { reach, http } = match &outside {
+        None => JobManagers::from_inside()?,
+        Some(config) => JobManagers::from_outside(config)?,
+    };
+    let namespaces = match Namespaces::of(&operator.configuration().namespaces, &own_namespace) {
+        Namespaces::All => Vec::new(),
+        Namespaces::List(list) => list,
+    };
+    let launcher = KubernetesLauncher::new(KubernetesConfig {
+        client: connection.client.clone(),
+        namespaces,
+        reach,
+        logging: LoggingFiles::default(),
+    });
     let means = Means {
-        launcher: launcher(&connection.client, operator.configuration())?,
+        launcher: Arc::new(launcher),
         client: connection.client,
-        http: http_client()?,
+        http,
         identity: Identity {
             host: variable("HOSTNAME").unwrap_or_else(|| "localhost".to_owned()),
             namespace: own_namespace.clone(),

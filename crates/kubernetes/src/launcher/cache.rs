@@ -64,6 +64,7 @@ struct Known {
 /// Everything that watches have told.
 #[derive(Debug)]
 pub(crate) struct Cache {
+    scopes: Vec<Option<String>>,
     known: Mutex<Known>,
     changes: broadcast::Sender<Target>,
 }
@@ -73,13 +74,15 @@ impl Cache {
     pub(crate) fn new(scopes: &[Option<String>], changes: broadcast::Sender<Target>) -> Cache {
         let unlisted =
             scopes.iter().flat_map(|scope| KINDS.map(|kind| (kind, shared_scope(scope)))).collect();
-        Cache { known: Mutex::new(Known { unlisted, ..Known::default() }), changes }
+        Cache { scopes: scopes.to_vec(), known: Mutex::new(Known { unlisted, ..Known::default() }), changes }
     }
 
-    /// What is known of a cluster; `None` before everything was listed once.
+    /// What is known of a cluster; `None` before everything was listed once, and in namespaces that are not watched.
     pub(crate) fn found(&self, namespace: &str, name: &str) -> Option<Found> {
+        let is_watched =
+            self.scopes.iter().any(|scope| scope.as_deref().is_none_or(|scope| scope == namespace));
         let known = self.lock();
-        if !known.unlisted.is_empty() {
+        if !is_watched || !known.unlisted.is_empty() {
             return None;
         }
         let mut found = Found::default();
