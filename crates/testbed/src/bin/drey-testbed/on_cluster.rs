@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use drey_testbed::kube::{Controllers, Kube, Options, Programs};
 use drey_testbed::node::{Capacity, Image, ImageTable, Node, NodeConfig, RestartTimes, Signal};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -47,6 +47,8 @@ pub(crate) struct Parts<'a> {
 pub(crate) struct OnCluster {
     binary: PathBuf,
     directory: PathBuf,
+    /// What Flink's own configuration gives to Java, which the Java operator's image has as well.
+    java_options: String,
     /// Operators that were started, the newest last.
     operators: Vec<Child>,
     started: u16,
@@ -67,6 +69,7 @@ impl OnCluster {
         let place = Self {
             binary,
             directory,
+            java_options: java_options(parts.distributions)?,
             operators: Vec::new(),
             started: 0,
             node: Some(node),
@@ -162,18 +165,20 @@ impl OnCluster {
     /// Starts one more operator and waits until its probe says that it is ready, leading or not.
     fn start_operator(&mut self) -> Result<()> {
         let probes = FIRST_PORT + 2 * self.started;
+        let metrics = probes + 1;
         self.started += 1;
         let configuration = self.directory.join(format!("operator-{probes}"));
         std::fs::create_dir_all(&configuration)?;
         let text = format!(
             "kubernetes.operator.health.probe.port: {probes}\n\
-             kubernetes.operator.metrics.port: {}\n\
+             metrics.reporter.prom.port: {metrics}\n\
              kubernetes.operator.leader-election.enabled: true\n\
              kubernetes.operator.leader-election.lease-name: drey\n\
              kubernetes.operator.leader-election.lease-duration: 4 s\n\
              kubernetes.operator.leader-election.renew-deadline: 3 s\n\
-             kubernetes.operator.leader-election.retry-period: 1 s\n",
-            probes + 1
+             kubernetes.operator.leader-election.retry-period: 1 s\n\
+             env.java.opts.all: {}\n",
+            self.java_options
         );
         std::fs::write(configuration.join("flink-conf.yaml"), text)?;
         let output = std::fs::File::options().append(true).create(true).open(self.output_file())?;
@@ -209,6 +214,17 @@ impl OnCluster {
         rustix::process::kill_process(pid.context("a process has a pid")?, Signal::TERM)?;
         self.wait_for("the leader to end", STOP_TIMEOUT, |_| Ok(former.try_wait()?.map(drop)))?;
         Ok(1)
+    }
+
+    /// The last errors in a pod's log.
+    fn log_tail(&self, pod: &str) -> String {
+        let api: Api<Pod> = Api::namespaced(self.kube().client(), NAMESPACE);
+        let params = LogParams { container: Some(MAIN_CONTAINER.to_owned()), ..LogParams::default() };
+        let text = self.runtime.block_on(api.logs(pod, &params)).unwrap_or_else(|error| error.to_string());
+        let telling =
+            |line: &&str| ["Caused by", "Exception", " ERROR "].iter().any(|word| line.contains(word));
+        let lines: Vec<&str> = text.lines().filter(telling).collect();
+        format!("{pod}:\n{}\n", lines[lines.len().saturating_sub(12)..].join("\n"))
     }
 
     fn output_file(&self) -> PathBuf {
@@ -257,7 +273,14 @@ impl Place for OnCluster {
     fn output_tail(&self) -> String {
         let text = std::fs::read_to_string(self.output_file()).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
-        lines[lines.len().saturating_sub(30)..].join("\n")
+        let described = self.run(&["describe", NAME]).unwrap_or_else(|error| error.to_string());
+        let logs = self
+            .pods("jobmanager")
+            .unwrap_or_default()
+            .iter()
+            .map(|pod| self.log_tail(pod))
+            .collect::<String>();
+        format!("{}\n{described}\n{logs}", lines[lines.len().saturating_sub(10)..].join("\n"))
     }
 }
 
@@ -309,6 +332,20 @@ fn images(parts: &Parts<'_>) -> Result<ImageTable> {
         }
     }
     Ok(table)
+}
+
+/// `env.java.opts.all` of Flink's own configuration file.
+fn java_options(distributions: &Path) -> Result<String> {
+    for entry in std::fs::read_dir(distributions)? {
+        let text = std::fs::read_to_string(entry?.path().join("conf/config.yaml")).unwrap_or_default();
+        let line = text
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("all: ").filter(|all| all.contains("--add-opens")));
+        if let Some(options) = line {
+            return Ok(options.to_owned());
+        }
+    }
+    bail!("no distribution below {} has `env.java.opts.all`", distributions.display())
 }
 
 /// The `java` on the path.
