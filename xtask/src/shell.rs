@@ -21,9 +21,22 @@ pub(crate) fn command<S: AsRef<OsStr>>(program: &str, arguments: &[S]) -> Comman
     command
 }
 
-/// The same `cargo` that runs us.
+/// The same `cargo` that runs us, without what it told us of our own package: build scripts that look at that, such as
+/// ring's, would run again each time, and most of the workspace be built again after them.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: &[S]) -> Command {
-    command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments)
+    let mut cargo = command(&std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned()), arguments);
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_our_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// Whether cargo sets this variable anew for each package that it builds or runs.
+fn is_of_our_package(variable: &str) -> bool {
+    let prefixes = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_", "CARGO_CRATE_", "CARGO_PRIMARY_"];
+    prefixes.iter().any(|prefix| variable.starts_with(prefix))
 }
 
 /// Shows a command, runs it, and fails when it does.
@@ -67,4 +80,24 @@ pub(crate) fn build_drey(profile: &str) -> Result<PathBuf> {
         metadata["target_directory"].as_str().context("cargo metadata names the target directory")?;
     let directory = if profile == "dev" { "debug" } else { profile };
     Ok(Path::new(target).join(directory).join("drey"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_tells_cargo_is_passed_on_and_what_cargo_tells_us_is_not() {
+        for variable in
+            ["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_INCREMENTAL", "CARGO_PROFILE_DEV_DEBUG", "CARGO"]
+        {
+            assert!(!is_of_our_package(variable), "{variable}");
+        }
+        // Cargo has set this one for the test itself.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let passed = cargo(&["version"]);
+        let taken: Vec<_> =
+            passed.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+        assert!(taken.contains(&OsStr::new("CARGO_MANIFEST_DIR")), "{taken:?}");
+    }
 }

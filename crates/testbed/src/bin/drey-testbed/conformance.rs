@@ -8,6 +8,7 @@
 mod runner;
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use drey_apiserver::ApiServer;
@@ -56,7 +57,10 @@ async fn both(args: &Args) -> Result<()> {
     let kube = kube.await?;
     let (mut passed, mut failed) = (0_u64, 0_u64);
     for file in files(&args.probes)? {
+        let began = Instant::now();
         let answered = answered(&file, plain_client(&kube).await?).await?;
+        let probes = answered.len();
+        println!("{}: {probes} probes in {:.1} s", file.display(), began.elapsed().as_secs_f64());
         if args.record {
             record(&file, answered)?;
             continue;
