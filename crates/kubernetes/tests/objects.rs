@@ -160,7 +160,7 @@ proptest! {
         let objects = build(spec.clone(), LONGEST_NAME).unwrap();
         check(&objects);
         // What is built depends on nothing else: a repeated creation is the same.
-        prop_assert_eq!(build(spec.clone(), LONGEST_NAME).unwrap(), objects.clone());
+        prop_assert_eq!(&build(spec.clone(), LONGEST_NAME).unwrap(), &objects);
         let pod = &objects.deployment["spec"]["template"]["spec"];
         prop_assert_eq!(pod["newer"]["field"] == 1, spec.get("podTemplate").is_some());
         prop_assert_eq!(objects.task_managers.is_some(), spec["mode"] == "standalone");
