@@ -20,6 +20,7 @@ pub mod defaults;
 pub mod desired;
 pub mod diff;
 mod effective;
+pub mod ingress_template;
 pub mod kinds;
 pub mod memory;
 mod number;

@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 use crate::configuration::{first_of, parse_boolean};
 use crate::desired::{Context, Problem};
 use crate::effective::SLOTS;
+use crate::ingress_template;
 use crate::kinds::{
     DeploymentMode, FlinkDeploymentSpec, FlinkVersion, IngressSpec, JobSpec, JobState, UpgradeMode,
 };
@@ -177,24 +178,10 @@ fn ingress(spec: &IngressSpec, context: &Context<'_>, problems: &mut Problems) {
             "such as `template: flink.example.com/{{namespace}}/{{name}}`",
         );
     };
-    let filled = replace_ignoring_case(template, "{{name}}", context.name);
-    let filled = replace_ignoring_case(&filled, "{{namespace}}", context.namespace);
+    let filled = ingress_template::fill(template, context.name, context.namespace);
     if let Err(reason) = check_port(&filled) {
         problems.add(FIELD, format!("Unable to process the Ingress template({template}). Error: {reason}"));
     }
-}
-
-fn replace_ignoring_case(text: &str, pattern: &str, replacement: &str) -> String {
-    let lower = text.to_ascii_lowercase();
-    let mut replaced = String::with_capacity(text.len());
-    let mut rest = 0;
-    for (start, matched) in lower.match_indices(pattern) {
-        replaced.push_str(&text[rest..start]);
-        replaced.push_str(replacement);
-        rest = start + matched.len();
-    }
-    replaced.push_str(&text[rest..]);
-    replaced
 }
 
 /// The only part of an address that upstream's reader refuses is its port.

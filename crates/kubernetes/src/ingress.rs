@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use drey_api::ingress_template;
 use drey_api::kinds::FlinkDeploymentSpec;
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ struct Location {
 /// Host and path of a template with its variables filled in. A scheme may stand in front, and a port, a query and a
 /// fragment behind; an Ingress has none of them.
 fn location(template: &str, name: &str, namespace: &str) -> Result<Location, BuildError> {
-    let filled = fill(&fill(template.trim(), "{{name}}", name), "{{namespace}}", namespace);
+    let filled = ingress_template::fill(template.trim(), name, namespace);
     let behind_scheme =
         |scheme: &str| filled.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
     let scheme = ["http://", "https://"].into_iter().find(|scheme| behind_scheme(scheme).is_some());
@@ -84,19 +85,6 @@ fn location(template: &str, name: &str, namespace: &str) -> Result<Location, Bui
         return Err(BuildError::value(FIELD, template, "a host, a path or both"));
     }
     Ok(location)
-}
-
-/// Puts a value in the place of a variable, which is written in any case.
-fn fill(text: &str, variable: &str, value: &str) -> String {
-    let mut filled = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.to_ascii_lowercase().find(variable) {
-        filled.push_str(&rest[..at]);
-        filled.push_str(value);
-        rest = &rest[at + variable.len()..];
-    }
-    filled.push_str(rest);
-    filled
 }
 
 #[cfg(test)]
