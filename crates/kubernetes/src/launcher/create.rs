@@ -108,10 +108,7 @@ async fn create_part(
         Api::namespaced_with(client.clone(), &target.namespace, &ApiResource::from_gvk(&gvk));
     wanted.metadata.namespace = Some(target.namespace.to_string());
     let name = wanted.name_any();
-    let error = match api.create(&PostParams::default(), &wanted).await {
-        Ok(_) => return Ok(()),
-        Err(error) => error,
-    };
+    let Err(error) = api.create(&PostParams::default(), &wanted).await else { return Ok(()) };
     if !is_conflict(&error) {
         return Err(failed(&named, &error));
     }
