@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::connection::ConnectionArgs;
 use crate::failure::{Failure, Kind};
 use crate::follow::parse_timeout;
-use crate::output::{line, say};
+use crate::output::line;
 
 /// How often a definition is looked at until it is served.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -127,16 +127,30 @@ async fn plan(
     definition: &CustomResourceDefinition,
 ) -> Result<Plan, Failure> {
     let failed = |error: kube::Error| Failure::from_kube(&error, &object(definition));
-    let Some(served) = api.get_opt(name(definition)).await.map_err(failed)? else { return Ok(Plan::Create) };
-    // Only the API server knows which of its defaults make the two the same.
-    let dry_run = PostParams { dry_run: true, ..PostParams::default() };
-    let replaced =
-        api.replace(name(definition), &dry_run, &replacement(definition, &served)).await.map_err(failed)?;
-    if replaced.spec == served.spec {
-        return Ok(Plan::Keep);
+    for _ in 0..CONFLICTS_MAX {
+        let Some(served) = api.get_opt(name(definition)).await.map_err(failed)? else {
+            return Ok(Plan::Create);
+        };
+        // Only the API server knows which of its defaults make the two the same.
+        let dry_run = PostParams { dry_run: true, ..PostParams::default() };
+        match api.replace(name(definition), &dry_run, &replacement(definition, &served)).await {
+            Ok(replaced) if replaced.spec == served.spec => return Ok(Plan::Keep),
+            Ok(_) => {
+                let change = Change::between(&served, definition);
+                return Ok(Plan::Replace(Box::new(served), change));
+            }
+            // The API server itself writes the status of a definition, and one may be going away.
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+            Err(error) => return Err(failed(error)),
+        }
     }
-    let change = Change::between(&served, definition);
-    Ok(Plan::Replace(Box::new(served), change))
+    Err(contended(definition))
+}
+
+fn contended(definition: &CustomResourceDefinition) -> Failure {
+    Failure::new(Kind::Conflict, "somebody else changes it all the time")
+        .on(object(definition))
+        .hint("run it again")
 }
 
 /// Our spec, with everything that others have written about the object.
@@ -190,9 +204,7 @@ async fn carry_out(
             Err(error) => return Err(failed(error)),
         }
     }
-    Err(Failure::new(Kind::Conflict, "somebody else changes it all the time")
-        .on(object(definition))
-        .hint("run it again"))
+    Err(contended(definition))
 }
 
 /// Waits until the API server serves the kind.
@@ -238,14 +250,16 @@ fn tell(definition: &CustomResourceDefinition, word: &str, plan: &Plan) -> Resul
         first(fields).iter().try_for_each(|field| line(&format!("  {sign} {field}")))?;
     }
     if added.is_empty() && lost.is_empty() && retyped.is_empty() {
-        say("  only descriptions, columns or rules of validation differ");
+        line("  only descriptions, columns or rules of validation differ")?;
     }
     Ok(())
 }
 
-/// The first fields, and how many there are more.
+/// The fields nearest to the top, and how many there are more.
 fn first(fields: &[String]) -> Vec<String> {
-    let mut first: Vec<String> = fields.iter().take(FIELDS_MAX).cloned().collect();
+    let mut sorted: Vec<&String> = fields.iter().collect();
+    sorted.sort_by_key(|field| field.matches('.').count());
+    let mut first: Vec<String> = sorted.into_iter().take(FIELDS_MAX).cloned().collect();
     if fields.len() > FIELDS_MAX {
         first.push(format!("… and {} more", fields.len() - FIELDS_MAX));
     }
