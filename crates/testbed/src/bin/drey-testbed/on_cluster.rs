@@ -171,7 +171,7 @@ impl OnCluster {
         std::fs::create_dir_all(&configuration)?;
         let text = format!(
             "kubernetes.operator.health.probe.port: {probes}\n\
-             metrics.reporter.prom.port: {metrics}\n\
+             kubernetes.operator.metrics.reporter.prom.port: {metrics}\n\
              kubernetes.operator.leader-election.enabled: true\n\
              kubernetes.operator.leader-election.lease-name: drey\n\
              kubernetes.operator.leader-election.lease-duration: 4 s\n\
