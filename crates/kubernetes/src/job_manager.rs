@@ -32,14 +32,14 @@ pub(crate) fn initialise(
 ) -> Result<(), BuildError> {
     let desired = &deployment.desired;
     let host_network = settings.boolean("kubernetes.hostnetwork.enabled")?.unwrap_or(false);
-    set_service_account(&mut draft.spec, settings, SERVICE_ACCOUNT.as_slice(), true);
+    set_service_account(&mut draft.spec, settings, &SERVICE_ACCOUNT);
     set_network(&mut draft.spec, host_network);
     add_artifacts_volume(draft, settings)?;
     let labels = labels(cluster, desired.mode, Component::JobManager, settings)?;
     add_entries(&mut draft.metadata, "labels", labels)?;
     add_entries(&mut draft.metadata, "annotations", annotations(deployment, settings)?)?;
     add_scheduling(&mut draft.spec, settings, "jobmanager")?;
-    set_image(&mut draft.main, settings, true)?;
+    set_image(&mut draft.main, settings)?;
     resources::set(&mut draft.main, settings, "jobmanager", desired.job_manager_memory_bytes, 1.0)?;
     if !host_network {
         let container_ports =
@@ -128,16 +128,11 @@ fn annotations(
     Ok(annotations)
 }
 
-/// The option wins over the template where it is set, unless the template has no say.
-pub(crate) fn set_service_account(
-    spec: &mut Map<String, Value>,
-    settings: Settings<'_>,
-    keys: &[&str],
-    template_counts: bool,
-) {
+/// The option wins over the template where it is set.
+pub(crate) fn set_service_account(spec: &mut Map<String, Value>, settings: Settings<'_>, keys: &[&str]) {
     let of_template =
         ["serviceAccount", "serviceAccountName"].iter().find_map(|key| spec.get(*key)?.as_str());
-    let account = settings.text(keys).or(of_template.filter(|_| template_counts)).unwrap_or("default");
+    let account = settings.text(keys).or(of_template).unwrap_or("default");
     let account = json!(account);
     spec.insert("serviceAccount".to_owned(), account.clone());
     spec.insert("serviceAccountName".to_owned(), account);
@@ -207,13 +202,9 @@ fn toleration(option: &str, entries: &BTreeMap<String, String>) -> Result<Value,
     Ok(Value::Object(toleration))
 }
 
-/// Image and pull policy of Flink's container. The option wins over the template, unless the template has no say.
-pub(crate) fn set_image(
-    main: &mut Map<String, Value>,
-    settings: Settings<'_>,
-    template_counts: bool,
-) -> Result<(), BuildError> {
-    let of_template = |key: &str| main.get(key).and_then(Value::as_str).filter(|_| template_counts);
+/// Image and pull policy of Flink's container. The option wins over the template where it is set.
+pub(crate) fn set_image(main: &mut Map<String, Value>, settings: Settings<'_>) -> Result<(), BuildError> {
+    let of_template = |key: &str| main.get(key).and_then(Value::as_str);
     let image = settings.text(&IMAGE).or(of_template("image"));
     let Some(image) = image.map(str::trim).filter(|image| !image.is_empty()) else {
         return Err(BuildError::Missing {

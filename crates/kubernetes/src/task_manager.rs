@@ -1,5 +1,4 @@
-//! The Deployment of TaskManagers in standalone mode. Image, service account and pull policy are the options' alone:
-//! upstream gives the pod template no say here.
+//! The Deployment of TaskManagers in standalone mode.
 
 use drey_core::decision::Deployment;
 use serde_json::{Value, json};
@@ -26,11 +25,11 @@ pub(crate) fn deployment(
     let annotations = settings.map("kubernetes.taskmanager.annotations")?;
 
     let mut draft = PodDraft::begin(pod_template::task_manager(desired)?.as_ref())?;
-    job_manager::set_service_account(&mut draft.spec, settings, &SERVICE_ACCOUNT, false);
+    job_manager::set_service_account(&mut draft.spec, settings, &SERVICE_ACCOUNT);
     add_entries(&mut draft.metadata, "labels", labels.clone())?;
     add_entries(&mut draft.metadata, "annotations", annotations.clone())?;
     job_manager::add_scheduling(&mut draft.spec, settings, "taskmanager")?;
-    job_manager::set_image(&mut draft.main, settings, false)?;
+    job_manager::set_image(&mut draft.main, settings)?;
     let (memory, cpu) = (desired.task_manager_memory_bytes, f64::from(desired.slots));
     resources::set(&mut draft.main, settings, "taskmanager", memory, cpu)?;
     let port = json!({ "name": "taskmanager-rpc", "containerPort": ports.task_manager_rpc });

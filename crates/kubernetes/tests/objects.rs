@@ -236,6 +236,20 @@ fn standalone_task_managers_are_as_many_as_are_asked_for() {
 }
 
 #[test]
+fn an_image_in_the_pod_template_is_that_of_both_processes() {
+    let mut spec = spec("standalone");
+    spec["image"] = Value::Null;
+    spec["podTemplate"] = json!({ "spec": { "containers": [
+        { "name": "flink-main-container", "image": "own:1", "imagePullPolicy": "Always" },
+    ] } });
+    let objects = build(spec, "job").unwrap();
+    for workload in [&objects.deployment, &objects.task_managers.expect("TaskManagers")] {
+        let main = main_container(workload);
+        assert_eq!((&main["image"], &main["imagePullPolicy"]), (&json!("own:1"), &json!("Always")));
+    }
+}
+
+#[test]
 fn a_standalone_leader_is_reached_by_its_own_address() {
     let mut spec = spec("standalone");
     spec["flinkConfiguration"] =
