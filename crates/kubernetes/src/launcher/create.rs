@@ -6,12 +6,10 @@ use std::sync::Arc;
 use drey_api::kinds::DeploymentMode;
 use drey_core::decision::Deployment;
 use drey_engine::{LaunchError, Target};
-use k8s_openapi::api::apps::v1::Deployment as DeploymentObject;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, PostParams, Preconditions};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
-use super::look::api;
 use super::record::{FLINK_VERSION_ANNOTATION, PARTS_ANNOTATION, part};
 use crate::cluster::{ClusterIdentity, INTENT_ANNOTATION, Objects, own};
 use crate::logging::LoggingFiles;
@@ -53,24 +51,40 @@ fn part_of(object: &Value) -> Arc<str> {
 
 /// Creates the whole cluster, or what is missing of one that the same intent has made.
 pub(crate) async fn create(client: &Client, target: &Target, objects: Objects) -> Result<(), LaunchError> {
-    let deployments: Api<DeploymentObject> = api(client, target);
-    let wanted = serde_json::from_value::<DeploymentObject>(objects.deployment.clone())
-        .map_err(|error| LaunchError::Refused(format!("the JobManager's Deployment: {error}")))?;
-    let created = match deployments.create(&PostParams::default(), &wanted).await {
+    let named = format!("Deployment {}", target.name);
+    let (api, wanted) = typed(client, target, &objects.deployment)?;
+    let created = match api.create(&PostParams::default(), &wanted).await {
         Ok(created) => created,
         Err(error) if is_conflict(&error) => {
-            let existing =
-                deployments.get(&target.name).await.map_err(|error| failed("Deployment", &error))?;
-            let seq = |object: &DeploymentObject| object.annotations().get(INTENT_ANNOTATION).cloned();
+            let existing = api.get(&target.name).await.map_err(|error| failed(&named, &error))?;
+            let seq = |object: &DynamicObject| object.annotations().get(INTENT_ANNOTATION).cloned();
             if seq(&existing) != seq(&wanted) || existing.metadata.deletion_timestamp.is_some() {
                 // Whichever intent made it: looking tells.
                 return Ok(());
             }
             existing
         }
-        Err(error) => return Err(failed(&format!("Deployment {}", target.name), &error)),
+        Err(error) => return Err(failed(&named, &error)),
     };
     create_parts(client, target, &created.uid().unwrap_or_default(), objects).await
+}
+
+/// An object as it is sent, with every field, and the API that takes it.
+fn typed(
+    client: &Client,
+    target: &Target,
+    object: &Value,
+) -> Result<(Api<DynamicObject>, DynamicObject), LaunchError> {
+    let refused = |error: &dyn std::fmt::Display| {
+        LaunchError::Refused(format!("{}: {error}", part_of(object).replacen('/', " ", 1)))
+    };
+    let mut wanted: DynamicObject =
+        serde_json::from_value(object.clone()).map_err(|error| refused(&error))?;
+    let types = wanted.types.clone().ok_or_else(|| refused(&"it has no kind"))?;
+    let gvk = types.try_into().map_err(|error| refused(&error))?;
+    wanted.metadata.namespace = Some(target.namespace.to_string());
+    let api = Api::namespaced_with(client.clone(), &target.namespace, &ApiResource::from_gvk(&gvk));
+    Ok((api, wanted))
 }
 
 /// Creates what is missing beside the JobManager's Deployment `uid`.
@@ -99,14 +113,7 @@ async fn create_part(
     object: &Value,
 ) -> Result<(), LaunchError> {
     let named = part_of(object).replacen('/', " ", 1);
-    let refused = |error: &dyn std::fmt::Display| LaunchError::Refused(format!("{named}: {error}"));
-    let mut wanted: DynamicObject =
-        serde_json::from_value(object.clone()).map_err(|error| refused(&error))?;
-    let types = wanted.types.clone().ok_or_else(|| refused(&"it has no kind"))?;
-    let gvk = types.try_into().map_err(|error| refused(&error))?;
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(client.clone(), &target.namespace, &ApiResource::from_gvk(&gvk));
-    wanted.metadata.namespace = Some(target.namespace.to_string());
+    let (api, wanted) = typed(client, target, object)?;
     let name = wanted.name_any();
     let Err(error) = api.create(&PostParams::default(), &wanted).await else { return Ok(()) };
     if !is_conflict(&error) {
