@@ -51,6 +51,7 @@ pub async fn all(bench: &Bench<'_>) -> Result<Vec<&'static str>> {
     check!(
         containers::restart_policies_and_exit_codes,
         containers::images_that_cannot_be_pulled,
+        containers::images_of_programs_and_layers,
         containers::out_of_memory,
         containers::programs_that_are_not_there,
         lifecycle::probes,
@@ -61,6 +62,7 @@ pub async fn all(bench: &Bench<'_>) -> Result<Vec<&'static str>> {
         files::what_is_missing_is_waited_for,
         files::logs,
         network::names_of_services,
+        network::the_network_of_the_machine,
         network::pods_that_do_not_fit,
         node_loss::silent,
         node_loss::powered_off,

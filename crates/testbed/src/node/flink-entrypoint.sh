@@ -4,6 +4,10 @@ conf=${FLINK_CONF_DIR:-$FLINK_HOME/conf}
 
 # Settings that the environment gives. A mounted configuration is read-only and stays as it is.
 prepare() {
+    # The configuration of a distribution listens at localhost alone; that of an image, at the pod's address.
+    local places=(-repKV rest.address,localhost,0.0.0.0 -repKV rest.bind-address,localhost,0.0.0.0
+        -repKV jobmanager.bind-host,localhost,0.0.0.0 -repKV taskmanager.bind-host,localhost,0.0.0.0
+        -rmKV taskmanager.host=localhost)
     local settings=("-Dblob.server.port=6124" "-Dquery.server.port=6125") line key value
     [ -z "$JOB_MANAGER_RPC_ADDRESS" ] || settings+=("-Djobmanager.rpc.address=$JOB_MANAGER_RPC_ADDRESS")
     [ -z "$TASK_MANAGER_NUMBER_OF_TASK_SLOTS" ] ||
@@ -16,8 +20,11 @@ prepare() {
     if [ -e "$conf/config.yaml" ]; then
         # Keys are nested in this file, and flat in the environment: Flink's own tool joins them.
         [ ! -w "$conf/config.yaml" ] ||
-            "$FLINK_HOME/bin/config-parser-utils.sh" "$conf" "$FLINK_HOME/bin" "$FLINK_HOME/lib" "${settings[@]}"
+            "$FLINK_HOME/bin/config-parser-utils.sh" "$conf" "$FLINK_HOME/bin" "$FLINK_HOME/lib" \
+                "${places[@]}" "${settings[@]}"
     elif [ -w "$conf/flink-conf.yaml" ]; then
+        sed -i -e '/^taskmanager.host: localhost/d' "$conf/flink-conf.yaml" \
+            -e 's/^\(rest.address\|rest.bind-address\|[a-z]*manager.bind-host\): localhost/\1: 0.0.0.0/'
         for line in "${settings[@]#-D}"; do
             key=${line%%=*}
             sed -i "/^${key//./\\.}[ ]*:/d" "$conf/flink-conf.yaml"

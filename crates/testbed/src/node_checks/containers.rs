@@ -1,6 +1,9 @@
 //! How containers end and start again.
 
+use std::path::Path;
+
 use anyhow::{Result, ensure};
+use kube::api::LogParams;
 use serde_json::json;
 
 use super::{
@@ -54,6 +57,29 @@ pub(super) async fn images_that_cannot_be_pulled(bench: &Bench<'_>) -> Result<()
     bench.node.add_image(&image, Image::machine());
     let late = stage.until("late", "Running", |pod| phase(pod) == "Running").await?;
     ensure!(restarts(&late, "c") == 0, "{:?}", late.status);
+    stage.strike().await
+}
+
+/// A program as an image, with a directory laid over it that it can write to and does not change.
+pub(super) async fn images_of_programs_and_layers(bench: &Bench<'_>) -> Result<()> {
+    let stage = Stage::build(bench, "layers").await?;
+    let layer = tempfile::tempdir()?;
+    std::fs::write(layer.path().join("given"), "given\n")?;
+    let name = format!("own/{}:1", stage.namespace);
+    let image = Image::program(Path::new("/bin/cat")).with_path(layer.path(), "/opt/own/deep");
+    bench.node.add_image(&name, image);
+    let reader = json!({"name": "c", "image": name, "args": ["/opt/own/deep/given"]});
+    stage.run("reader", json!({"restartPolicy": "Never", "containers": [reader]})).await?;
+    let script = "cd /opt/own/deep && echo more > made && cat given made && rm given";
+    let writer = json!({"name": "c", "image": name, "command": ["sh", "-c", script]});
+    stage.run("writer", json!({"restartPolicy": "Never", "containers": [writer]})).await?;
+    for (pod, expected) in [("reader", "given\n"), ("writer", "given\nmore\n")] {
+        stage.until(pod, "Succeeded", |pod| phase(pod) == "Succeeded").await?;
+        let log = stage.log(pod, &LogParams::default()).await?;
+        ensure!(log == expected, "{pod}: {log}");
+    }
+    let left: Vec<_> = std::fs::read_dir(layer.path())?.flatten().map(|entry| entry.file_name()).collect();
+    ensure!(left == ["given"], "a container changed its image: {left:?}");
     stage.strike().await
 }
 

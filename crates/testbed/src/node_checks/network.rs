@@ -48,6 +48,23 @@ pub(super) async fn names_of_services(bench: &Bench<'_>) -> Result<()> {
     stage.strike().await
 }
 
+/// A pod without a network of its own, and without the rights of root.
+pub(super) async fn the_network_of_the_machine(bench: &Bench<'_>) -> Result<()> {
+    let stage = Stage::build(bench, "machine").await?;
+    let script =
+        format!("ip -o -4 address show dev {} | grep -c . ; id -u; id -g", bench.config.network.bridge);
+    let spec = json!({"hostNetwork": true, "restartPolicy": "Never", "containers": [shell("c", &script)],
+        "securityContext": {"runAsUser": 9999, "runAsGroup": 9998}});
+    stage.run("pod", spec).await?;
+    let pod = stage.until("pod", "Succeeded", |pod| phase(pod) == "Succeeded").await?;
+    let status = pod.status.context("it has a status")?;
+    let gateway = bench.config.network.gateway.to_string();
+    ensure!(status.pod_ip == Some(gateway.clone()) && status.host_ip == Some(gateway), "{status:?}");
+    let log = stage.log("pod", &LogParams::default()).await?;
+    ensure!(log == "1\n9999\n9998\n", "{log}");
+    stage.strike().await
+}
+
 /// A request too large, a label that the node does not have, and room that is made.
 pub(super) async fn pods_that_do_not_fit(bench: &Bench<'_>) -> Result<()> {
     let stage = Stage::build(bench, "room").await?;
