@@ -6,6 +6,7 @@
 mod access;
 mod lifetime;
 mod network;
+mod node;
 
 use std::time::{Duration, Instant};
 
