@@ -209,9 +209,10 @@ impl OnCluster {
     /// A second operator comes up, and the leading one is asked to end.
     fn hand_over(&mut self) -> Result<usize> {
         self.start_operator()?;
-        let mut former = self.operators.remove(0);
-        let pid = i32::try_from(former.id()).ok().and_then(rustix::process::Pid::from_raw);
+        let leader = self.operators.first().context("an operator was started")?;
+        let pid = i32::try_from(leader.id()).ok().and_then(rustix::process::Pid::from_raw);
         rustix::process::kill_process(pid.context("a process has a pid")?, Signal::TERM)?;
+        let mut former = self.operators.remove(0);
         self.wait_for("the leader to end", STOP_TIMEOUT, |_| Ok(former.try_wait()?.map(drop)))?;
         Ok(1)
     }
