@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
-use crate::shell::{cargo, shown};
+use crate::shell::{build_drey, cargo, shown};
 use crate::{checks, kube, needs, testbed};
 
 /// Run every test, installing and fetching what it needs.
@@ -72,19 +72,25 @@ impl Tier {
                 simulate.arg("--no-fail-fast");
                 counted(simulate, counts)
             }
-            Self::T3 => {
-                counted(test(&["drey-engine", "drey-apiserver", "drey-local", "drey", "xtask"]), counts)
-            }
+            Self::T3 => counted(
+                test(&["drey-engine", "drey-apiserver", "drey-local", "drey-operator", "drey", "xtask"]),
+                counts,
+            ),
             Self::T4 => {
                 let mut real = test(&["drey-local"]);
                 real.args(["--features", "real-flink", "--test", "real_flink"]);
                 real.env("DREY_TEST_FLINK", needs::cache().join("flink"));
                 counted(real, counts)?;
+                let drey = build_drey("dev")?;
+                let jar = needs::example_jar()?;
                 match kube::prepare() {
-                    Ok(programs) => testbed::real_kube(&programs, counts)?,
+                    Ok(programs) => {
+                        testbed::real_kube(&programs, counts)?;
+                        testbed::on_cluster(&drey, &jar, &programs, counts)?;
+                    }
                     Err(error) => skipped.push(format!("real Kubernetes: {error:#}")),
                 }
-                testbed::end_to_end(counts)
+                testbed::end_to_end(&drey, &jar, counts)
             }
         }
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::needs;
-use crate::shell::{build_drey, cargo, run};
+use crate::shell::{cargo, run};
 use crate::test::{Counts, counted};
 
 /// `drey-testbed` with these arguments, in a cargo profile.
@@ -44,13 +44,23 @@ pub(crate) fn real_kube(programs: &Path, counts: &mut Counts) -> Result<()> {
     counted(conformance, counts)
 }
 
+/// The scenarios on a real Kubernetes API: native mode on every Flink of the tests, and standalone mode on one.
+pub(crate) fn on_cluster(drey: &Path, jar: &Path, programs: &Path, counts: &mut Counts) -> Result<()> {
+    let native = needs::FLINK.iter().map(|(minor, _)| (*minor, "native"));
+    for (minor, mode) in native.chain(needs::FLINK.first().map(|(minor, _)| (*minor, "standalone"))) {
+        let mut scenarios = over("dev", "cluster-scenarios", drey, jar);
+        scenarios.args(["--flink", minor, "--mode", mode, "--programs"]).arg(programs);
+        scenarios.arg("--distributions").arg(needs::cache().join("flink"));
+        counted(scenarios, counts)?;
+    }
+    Ok(())
+}
+
 /// The scenarios on every Flink of the tests, and the real kubectl.
-pub(crate) fn end_to_end(counts: &mut Counts) -> Result<()> {
-    let drey = build_drey("dev")?;
-    let jar = needs::example_jar()?;
-    counted(over("dev", "tools", &drey, &jar), counts)?;
+pub(crate) fn end_to_end(drey: &Path, jar: &Path, counts: &mut Counts) -> Result<()> {
+    counted(over("dev", "tools", drey, jar), counts)?;
     for (position, (minor, _)) in needs::FLINK.iter().enumerate() {
-        let mut scenarios = over("dev", "scenarios", &drey, &jar);
+        let mut scenarios = over("dev", "scenarios", drey, jar);
         scenarios.args(["--flink", minor]);
         if position == 0 {
             scenarios.arg("--every-victim");

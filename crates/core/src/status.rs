@@ -15,7 +15,7 @@ use drey_api::reconciled::{Reconciled as Encoded, decode, encode};
 use crate::intent::{DeployTarget, Intent, IntentKind, SnapshotCause};
 use crate::journal::{
     Base, CheckpointLog, ConditionRecord, End, HealthRecord, JobRecord, Journal, Last, Problem, Reconciled,
-    Restored, Run, SavepointCause, SavepointLog, SavepointRecord, Stable,
+    Restored, Run, SavepointCause, SavepointLog, SavepointRecord, Stable, WaitRecord,
 };
 use crate::observed::StoredSnapshot;
 use crate::plan::LAST_STATE_PATH;
@@ -73,6 +73,7 @@ pub fn read(status: &FlinkDeploymentStatus, resolve: Resolve<'_>) -> Result<Jour
         Some(run) => Some(read_run(run)?),
         None => adopted_run(&job_status, reconciled.as_ref(), status.observed_generation),
     };
+    let conditions: Vec<ConditionRecord> = status.conditions.iter().filter_map(read_condition).collect();
     let mut cluster_info = status.cluster_info.clone().unwrap_or_default();
     let health = cluster_info.remove(HEALTH_KEY).and_then(|text| read_health(&text));
     Ok(Journal {
@@ -92,9 +93,18 @@ pub fn read(status: &FlinkDeploymentStatus, resolve: Resolve<'_>) -> Result<Jour
         error: status.error.as_deref().map(read_error),
         cluster_info: Arc::new(cluster_info),
         health,
-        waiting: None,
-        conditions: status.conditions.iter().filter_map(read_condition).collect(),
+        waiting: read_waiting(&conditions),
+        conditions,
     })
+}
+
+/// Why it waits is told by the conditions alone.
+fn read_waiting(conditions: &[ConditionRecord]) -> Option<WaitRecord> {
+    let told = |kind: &str, stalled| {
+        let record = conditions.iter().find(|record| &*record.kind == kind && record.status)?;
+        Some(WaitRecord { reason: record.reason.clone(), message: record.message.clone(), stalled })
+    };
+    told("Stalled", true).or_else(|| told("Reconciling", false))
 }
 
 fn read_spec(

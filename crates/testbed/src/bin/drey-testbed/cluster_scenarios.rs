@@ -113,7 +113,7 @@ fn deleted_with_savepoint(story: &mut Story<OnCluster>) -> Result<()> {
     story.apply()?;
     story.settled()?;
     let before = story.job.savepoints()?;
-    story.place.run(&["delete", NAME, "--yes"])?;
+    story.place.run(&["delete", NAME])?;
     ensure!(!story.place.has_cluster()?, "pods are left");
     ensure!(story.job.savepoints()? == before + 1, "there is no savepoint of the deletion");
     must_be_whole(&story.job.report()?)
