@@ -111,7 +111,7 @@ keys! {
         Ignored "a cluster counts as gone when no pod of it is left, however it is deleted";
     /// Ingresses.
     INGRESS_MANAGE = "ingress.manage", Boolean = "true", Start,
-        Ignored "Ingresses are not made yet";
+        Ignored "an Ingress is made where `spec.ingress` asks for one";
     /// Errors of informers.
     STOP_ON_INFORMER_ERROR = "startup.stop-on-informer-error", Boolean = "true", Start,
         Ignored "a watch that fails is opened again; `/readyz` and `/healthz` tell of it";

@@ -87,7 +87,7 @@ async fn what_is_lacking_is_told_with_its_place_and_what_fails() {
     assert_eq!(
         words,
         [
-            "not allowed: `get, list, watch` on `pods` in namespace `b`, needed to know that a cluster is dead before \
+            "not allowed: `list, watch, delete` on `pods` in namespace `b`, needed to know that a cluster is dead before \
           another one starts from its state, and why one does not start; without it no upgrade goes on: a cluster \
           whose pods cannot be seen is never known to be gone"
         ]
