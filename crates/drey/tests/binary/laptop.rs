@@ -36,6 +36,27 @@ fn a_deployment_is_applied_looked_at_changed_and_deleted() {
 }
 
 #[test]
+fn definitions_that_would_lose_fields_are_kept_and_others_are_replaced() {
+    let mut place = Place::new();
+    place.up(&[]);
+    let name = "customresourcedefinition/flinkdeployments.flink.apache.org";
+    assert!(place.ok(&["crds", "diff"]).contains(&format!("{name} unchanged")));
+    assert!(place.ok(&["crds", "apply"]).contains(&format!("{name} unchanged")));
+    let printed = place.ok(&["crds", "print"]);
+    assert_eq!(printed.matches("kind: CustomResourceDefinition").count(), 4);
+    let newer = printed.replacen("          savepointRedeployNonce", "          savepointFutureNonce", 1);
+    assert_ne!(newer, printed, "the field stands there");
+    let first = newer.split("\n---\n").next().unwrap_or_default().to_owned();
+    place.write("newer.yaml", &first);
+    place.ok(&["apply", "-f", "newer.yaml"]);
+    let stderr = place.fails(&["crds", "apply"], 5, &[name, "--force"]);
+    assert!(stderr.contains("savepointFutureNonce"), "{stderr}");
+    place.fails(&["crds", "diff"], 1, &[&format!("{name} would be replaced"), "- v1beta1"]);
+    assert!(place.ok(&["crds", "apply", "--force"]).contains(&format!("{name} replaced")));
+    assert!(place.ok(&["crds", "diff"]).contains(&format!("{name} unchanged")));
+}
+
+#[test]
 fn what_cannot_be_reached_in_time_ends_with_124() {
     let mut place = Place::new();
     place.up(&[]);

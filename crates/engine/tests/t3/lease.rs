@@ -285,7 +285,7 @@ async fn two_never_lead_at_the_same_time_whatever_happens() {
             let who = usize::try_from(draw(3)).unwrap();
             match draw(60) {
                 0 => processes[who].faults.set_down(true),
-                1..=4 => processes[who].faults.set_down(false),
+                1 => processes[who].faults.set_down(false),
                 5 => processes[who].faults.next("PUT", "leases", Fault::LoseAnswer),
                 6 => processes[who].task.abort(),
                 7 => processes[who].stop.cancel(),
@@ -296,6 +296,6 @@ async fn two_never_lead_at_the_same_time_whatever_happens() {
                 processes[who] = start();
             }
         }
-        assert!(led > 300 && highest > 3, "seed {seed}: led {led} times, up to epoch {highest}");
+        assert!(led > 150 && highest > 3, "seed {seed}: led {led} times, up to epoch {highest}");
     }
 }
