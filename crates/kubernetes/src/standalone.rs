@@ -38,7 +38,9 @@ pub fn objects(
     job_manager::set_command(&mut draft, settings, arguments(deployment, &configuration))?;
     job_manager::add_hadoop(&mut draft, settings)?;
     job_manager::add_configuration(&mut draft, cluster, settings, &map.files)?;
-    let needs_libraries = desired.spec.job.is_some() && settings.text(&["pipeline.classpaths"]).is_some();
+    let class_paths = settings.text(&["pipeline.classpaths"]).filter(|_| desired.spec.job.is_some());
+    // A jar that the image has there must not be hidden by an empty directory.
+    let needs_libraries = class_paths.is_some_and(|paths| !paths.contains(USER_LIBRARIES));
     if needs_libraries && !draft.mounts_below(USER_LIBRARIES) {
         // Flink looks for the job's jar there, and does not start without the directory.
         draft.add_volume(json!({ "name": "user-lib-dir", "emptyDir": {} }), USER_LIBRARIES)?;

@@ -197,8 +197,7 @@ fn a_standalone_application_runs_its_jar_from_the_image() {
             "b c"
         ])
     );
-    let mounts: Vec<&Value> = main["volumeMounts"].as_array().expect("mounts").iter().collect();
-    assert!(mounts.iter().any(|mount| mount["mountPath"] == "/opt/flink/usrlib"));
+    assert!(!mounts_libraries(&objects), "the image's own directory would be hidden");
     let configuration = configuration(&objects);
     for (key, value) in [
         ("pipeline.classpaths", "file:///opt/flink/usrlib/job.jar"),
@@ -261,6 +260,19 @@ fn a_standalone_leader_is_reached_by_its_own_address() {
     let services = objects.owned.iter().filter(|object| object["kind"] == "Service").count();
     assert_eq!(services, 2, "the internal Service is made in any case");
     assert!(objects.task_managers.is_some());
+}
+
+fn mounts_libraries(objects: &Objects) -> bool {
+    let main = main_container(&objects.deployment);
+    let mounts = main["volumeMounts"].as_array().expect("mounts");
+    mounts.iter().any(|mount| mount["mountPath"] == "/opt/flink/usrlib")
+}
+
+#[test]
+fn flink_finds_its_directory_of_user_libraries_when_the_jar_is_elsewhere() {
+    let mut spec = spec("standalone");
+    spec["job"]["jarURI"] = json!("local:///jobs/job.jar");
+    assert!(mounts_libraries(&build(spec, "job").unwrap()));
 }
 
 #[test]
