@@ -78,20 +78,26 @@ pub trait Launcher: Send + Sync + 'static {
     async fn rest_endpoint(&self, target: &Target, deployed: &Desired) -> Option<String>;
 
     /// The complete snapshot (one with `_metadata`) in or directly below a directory that was made for one request
-    /// alone. `Unknown` when this launcher cannot read that storage.
-    async fn find_snapshot(&self, target: &Target, directory: &str) -> Seen<StoredSnapshot>;
+    /// alone. `Unknown` when this launcher cannot read that storage, as for the two that follow.
+    async fn find_snapshot(&self, _target: &Target, _directory: &str) -> Seen<StoredSnapshot> {
+        Seen::Unknown
+    }
 
     /// The newest complete retained checkpoint (`<state.checkpoints.dir>/<job id>/chk-N`) of a job.
     async fn newest_retained_checkpoint(
         &self,
-        target: &Target,
-        deployed: &Desired,
-        job_id: &JobId,
-    ) -> Seen<StoredSnapshot>;
+        _target: &Target,
+        _deployed: &Desired,
+        _job_id: &JobId,
+    ) -> Seen<StoredSnapshot> {
+        Seen::Unknown
+    }
 
     /// How the job of this run ended, by its entry (clean or dirty) in Flink's job result store: FINISHED, CANCELED or
     /// FAILED.
-    async fn job_result(&self, target: &Target, deployed: &Desired, run: &Run) -> Seen<FlinkJobState>;
+    async fn job_result(&self, _target: &Target, _deployed: &Desired, _run: &Run) -> Seen<FlinkJobState> {
+        Seen::Unknown
+    }
 
     /// A stream of resources whose cluster may have changed, so that they are looked at soon. Losing one only
     /// costs time.

@@ -14,12 +14,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use drey_api::defaults::Defaults;
 use drey_api::desired::Desired;
-use drey_api::kinds::{FlinkDeployment, FlinkJobState};
+use drey_api::kinds::FlinkDeployment;
 use drey_apiserver::ApiServer;
 use drey_core::decision::Deployment;
-use drey_core::journal::Run;
 use drey_core::observed::{Cluster, ClusterPhase, StoredSnapshot};
-use drey_core::{JobId, Policy, Seen};
+use drey_core::{Policy, Seen};
 use drey_engine::{
     Engine, EngineConfig, EngineError, LaunchError, Launcher, Leadership, Limits, Namespaces, SystemClock,
     Target,
@@ -529,19 +528,6 @@ impl Launcher for BenchLauncher {
 
     async fn find_snapshot(&self, _target: &Target, _directory: &str) -> Seen<StoredSnapshot> {
         Seen::Absent
-    }
-
-    async fn newest_retained_checkpoint(
-        &self,
-        _target: &Target,
-        _deployed: &Desired,
-        _job_id: &JobId,
-    ) -> Seen<StoredSnapshot> {
-        Seen::Unknown
-    }
-
-    async fn job_result(&self, _target: &Target, _deployed: &Desired, _run: &Run) -> Seen<FlinkJobState> {
-        Seen::Unknown
     }
 
     fn changes(&self) -> broadcast::Receiver<Target> {

@@ -16,11 +16,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use drey_api::desired::Desired;
-use drey_api::kinds::FlinkJobState;
+use drey_core::Seen;
 use drey_core::decision::Deployment;
-use drey_core::journal::Run;
-use drey_core::observed::{Cluster, StoredSnapshot};
-use drey_core::{JobId, Seen};
+use drey_core::observed::Cluster;
 use drey_engine::{LaunchError, Launcher, Target};
 use k8s_openapi::api::apps::v1::Deployment as DeploymentObject;
 use kube::{Client, ResourceExt};
@@ -136,23 +134,6 @@ impl Launcher for KubernetesLauncher {
                 format!("{base}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/")
             }
         })
-    }
-
-    async fn find_snapshot(&self, _target: &Target, _directory: &str) -> Seen<StoredSnapshot> {
-        Seen::Unknown
-    }
-
-    async fn newest_retained_checkpoint(
-        &self,
-        _target: &Target,
-        _deployed: &Desired,
-        _job_id: &JobId,
-    ) -> Seen<StoredSnapshot> {
-        Seen::Unknown
-    }
-
-    async fn job_result(&self, _target: &Target, _deployed: &Desired, _run: &Run) -> Seen<FlinkJobState> {
-        Seen::Unknown
     }
 
     fn changes(&self) -> broadcast::Receiver<Target> {

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::kills::Victim;
 use crate::ledger_job::{LedgerJob, NAME, Site, must_be_whole};
@@ -68,15 +68,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let site = Site::Cluster { mode: args.mode.clone(), storage };
     let mut story = Story::new(place, LedgerJob { site, ..LedgerJob::new(&args.flink, &jar, output) });
     tell(&mut story, args);
-    let (passed, failed) = story.counts();
-    if failed > 0 && args.directory.is_none() {
-        eprintln!("kept for a look: {}", temporary.keep().display());
-    }
-    println!("{passed} passed, {failed} failed");
-    if failed > 0 {
-        bail!("{failed} steps failed");
-    }
-    Ok(())
+    story.conclude(temporary, args.directory.is_some())
 }
 
 fn tell(story: &mut Story<OnCluster>, args: &Args) {

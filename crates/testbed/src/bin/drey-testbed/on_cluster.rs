@@ -1,6 +1,7 @@
 //! drey as the operator of a real Kubernetes cluster on this machine: the built binary with a kubeconfig, pods as
 //! processes, and the same ledger job.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -26,8 +27,6 @@ const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const STOP_TIMEOUT: Duration = Duration::from_secs(30);
 /// The container of Flink in its pods.
 const MAIN_CONTAINER: &str = "flink-main-container";
-/// The first port of the operators' probes and metrics on this machine.
-const FIRST_PORT: u16 = 28_085;
 
 /// What a cluster is made of.
 pub(crate) struct Parts<'a> {
@@ -51,7 +50,6 @@ pub(crate) struct OnCluster {
     java_options: String,
     /// Operators that were started, the newest last.
     operators: Vec<Child>,
-    started: u16,
     node: Option<Node>,
     kube: Option<Kube>,
     runtime: Runtime,
@@ -71,7 +69,6 @@ impl OnCluster {
             directory,
             java_options: java_options(parts.distributions)?,
             operators: Vec::new(),
-            started: 0,
             node: Some(node),
             kube: Some(kube),
             runtime,
@@ -164,9 +161,7 @@ impl OnCluster {
 
     /// Starts one more operator and waits until its probe says that it is ready, leading or not.
     fn start_operator(&mut self) -> Result<()> {
-        let probes = FIRST_PORT + 2 * self.started;
-        let metrics = probes + 1;
-        self.started += 1;
+        let [probes, metrics] = free_ports()?;
         let configuration = self.directory.join(format!("operator-{probes}"));
         std::fs::create_dir_all(&configuration)?;
         let text = format!(
@@ -182,7 +177,10 @@ impl OnCluster {
         );
         std::fs::write(configuration.join("flink-conf.yaml"), text)?;
         let output = std::fs::File::options().append(true).create(true).open(self.output_file())?;
-        let mut command = self.command(&["operator", "--config"]);
+        // It must not outlive this program, however that ends.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL"]).arg(&self.binary).args(["operator", "--config"]);
+        command.env("KUBECONFIG", self.kube().kubeconfig()).stdin(Stdio::null());
         command.arg(&configuration).stdout(output.try_clone()?).stderr(output);
         self.operators.push(command.spawn().context("drey cannot be started")?);
         let url = format!("http://127.0.0.1:{probes}/readyz");
@@ -333,6 +331,12 @@ fn images(parts: &Parts<'_>) -> Result<ImageTable> {
         }
     }
     Ok(table)
+}
+
+/// Two ports that nobody listened on a moment ago.
+fn free_ports() -> Result<[u16; 2]> {
+    let listeners = [TcpListener::bind("0.0.0.0:0")?, TcpListener::bind("0.0.0.0:0")?];
+    Ok([listeners[0].local_addr()?.port(), listeners[1].local_addr()?.port()])
 }
 
 /// `env.java.opts.all` of Flink's own configuration file.

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
 use crate::kills::Victim;
 use crate::laptop::Laptop;
@@ -47,15 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let output = laptop.directory().join("ledger-output");
     let mut story = Story::new(laptop, LedgerJob::new(&args.flink, &jar, output));
     tell(&mut story, args);
-    let (passed, failed) = story.counts();
-    if failed > 0 && args.directory.is_none() {
-        eprintln!("kept for a look: {}", temporary.keep().display());
-    }
-    println!("{passed} passed, {failed} failed");
-    if failed > 0 {
-        bail!("{failed} steps failed");
-    }
-    Ok(())
+    story.conclude(temporary, args.directory.is_some())
 }
 
 fn tell(story: &mut Story<Laptop>, args: &Args) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use tempfile::TempDir;
 
 use crate::ledger_job::{LedgerJob, NAME, must_be_whole};
 use crate::place::Place;
@@ -32,9 +33,17 @@ impl<P: Place> Story<P> {
         Self { place, job, passed: 0, failed: 0 }
     }
 
-    /// How many steps passed and failed.
-    pub(crate) fn counts(&self) -> (u64, u64) {
-        (self.passed, self.failed)
+    /// Ends the story and what it took place in, with the line `N passed, N failed`. Its directory is kept for a look
+    /// when a step failed.
+    pub(crate) fn conclude(self, directory: TempDir, kept_anyway: bool) -> Result<()> {
+        let (passed, failed) = (self.passed, self.failed);
+        drop(self);
+        if failed > 0 && !kept_anyway {
+            eprintln!("kept for a look: {}", directory.keep().display());
+        }
+        println!("{passed} passed, {failed} failed");
+        ensure!(failed == 0, "{failed} steps failed");
+        Ok(())
     }
 
     /// Runs one step. After a failed one the story cannot go on, and the rest counts as failed.
