@@ -1,0 +1,57 @@
+{{/* The rights of drey: docs/rights.md, of which every line is here and nothing else. */}}
+
+{{- define "drey-operator.rights.watched" -}}
+- apiGroups: [flink.apache.org]
+  resources: [flinkdeployments]
+  verbs: [get, list, watch, patch]
+- apiGroups: [flink.apache.org]
+  resources: [flinkdeployments/status, flinkdeployments/finalizers]
+  verbs: [update]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [apps]
+  resources: [replicasets]
+  verbs: [list, delete]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list, watch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [get, create, delete]
+- apiGroups: [""]
+  resources: [events]
+  verbs: [get, create, update]
+- apiGroups: [""]
+  resources: [services/proxy]
+  verbs: [get, create, patch]
+{{- end }}
+
+{{- define "drey-operator.rights.own" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, update]
+{{- end }}
+
+{{- define "drey-operator.rights.cluster" -}}
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  verbs: [get]
+{{- end }}
+
+{{/* What JobManagers do under the account of jobs: native ones make their TaskManagers, all of them keep
+high-availability data in ConfigMaps, and a job that ends takes its own cluster down. */}}
+{{- define "drey-operator.rights.jobs" -}}
+- apiGroups: [""]
+  resources: [pods, configmaps]
+  verbs: [get, list, watch, create, update, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments, deployments/finalizers]
+  verbs: [get, list, watch, create, update, patch, delete]
+{{- end }}
