@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`, `kube`,
-//! `goldens`.
+//! `chart`, `goldens`.
 //! Refuses to be part of the product: nothing here is in the binary.
 
 use std::process::ExitCode;
@@ -10,6 +10,7 @@ mod bench;
 mod checks;
 mod demo;
 mod goldens;
+mod helm;
 mod kube;
 mod needs;
 mod shell;
@@ -44,6 +45,8 @@ enum Chore {
     Bench(bench::Args),
     /// Record the objects that Flink's own clients make
     Goldens(goldens::Args),
+    /// Hold the chart of the operator to the real Helm and a real API server
+    Chart,
     /// A real Kubernetes control plane on this machine
     #[command(subcommand)]
     Kube(kube::Chore),
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Soak(args) => soak::execute(&args),
         Chore::Bench(args) => bench::execute(&args),
         Chore::Goldens(args) => goldens::execute(&args),
+        Chore::Chart => helm::check_chart(),
         Chore::Kube(chore) => kube::execute(&chore),
     };
     match outcome {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::ValueEnum;
 
 use crate::shell::{build_drey, cargo, shown};
-use crate::{checks, kube, needs, testbed};
+use crate::{checks, helm, kube, needs, testbed};
 
 /// Run every test, installing and fetching what it needs.
 ///
@@ -86,6 +86,10 @@ impl Tier {
                 match kube::prepare() {
                     Ok(programs) => {
                         testbed::real_kube(&programs, counts)?;
+                        match helm::program() {
+                            Ok(helm) => testbed::chart(&helm, &programs, counts)?,
+                            Err(error) => skipped.push(format!("the chart: {error:#}")),
+                        }
                         testbed::on_cluster(&drey, &jar, &programs, counts)?;
                     }
                     Err(error) => skipped.push(format!("real Kubernetes: {error:#}")),

@@ -44,6 +44,13 @@ pub(crate) fn real_kube(programs: &Path, counts: &mut Counts) -> Result<()> {
     counted(conformance, counts)
 }
 
+/// The chart, by the real Helm and the real control plane.
+pub(crate) fn chart(helm: &Path, programs: &Path, counts: &mut Counts) -> Result<()> {
+    let mut chart = testbed("dev", &["chart", "--helm"]);
+    chart.arg(helm).arg("--programs").arg(programs);
+    counted(chart, counts)
+}
+
 /// The scenarios on a real Kubernetes API: native mode on every Flink of the tests, and standalone mode on one.
 pub(crate) fn on_cluster(drey: &Path, jar: &Path, programs: &Path, counts: &mut Counts) -> Result<()> {
     let native = needs::FLINK.iter().map(|(minor, _)| (*minor, "native"));

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod chart;
 mod cluster_scenarios;
 mod conformance;
 mod generated;
@@ -45,6 +46,8 @@ enum Part {
     BenchSize(bench::SizeArgs),
     /// Compare the embedded API server with a real one; ends with `N passed, N failed`
     Conformance(conformance::Args),
+    /// Hold the chart of the operator to the real Helm and a real API server; ends with `N passed, N failed`
+    Chart(chart::Args),
     /// A real Kubernetes control plane
     #[command(subcommand)]
     Kube(kube::Command),
@@ -61,6 +64,7 @@ fn main() -> ExitCode {
         Part::BenchLocal(args) => bench::local(&args),
         Part::BenchSize(args) => bench::size(&args),
         Part::Conformance(args) => conformance::run(&args),
+        Part::Chart(args) => chart::run(&args),
         Part::Kube(command) => kube::run(&command),
         Part::Generated(args) => generated::run(&args),
     };
