@@ -232,6 +232,8 @@ waiting_for! {
     InvalidSpec true,
     /// The job failed and is not restarted.
     JobFailed true,
+    /// A session cluster, which is not acted upon yet.
+    SessionCluster true,
     /// A cluster of that name belongs to somebody else.
     NameTaken true,
     /// Another operator process has taken over.

@@ -4,7 +4,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use drey_api::kinds::{FlinkJobState, JobState, LifecycleState, ReconciliationState};
+use drey_api::kinds::{
+    FlinkJobState, JobManagerDeploymentStatus, JobState, LifecycleState, ReconciliationState,
+};
 
 use crate::Now;
 use crate::decision::{Decision, Pace, WaitingFor};
@@ -154,6 +156,10 @@ type Words<'j> = (&'static str, bool, Cow<'j, str>, Cow<'j, str>);
 
 /// Upstream's condition.
 fn running(journal: &Journal) -> Words<'_> {
+    if journal.reconciled.as_ref().is_some_and(|recorded| recorded.desired.spec.job.is_none()) {
+        let up = journal.job_manager == JobManagerDeploymentStatus::Ready;
+        return ("Running", up, journal.job_manager.reason().into(), journal.job_manager.message().into());
+    }
     let state = journal.job.state.unwrap_or(FlinkJobState::Reconciling);
     let word = state.as_str();
     let mut reason = word[..1].to_owned();

@@ -253,12 +253,17 @@ fn read_snapshot(record: &SnapshotRecord) -> StoredSnapshot {
 /// The run of a status that the Java operator wrote: what it says of the job, in our terms.
 fn adopted_run(job: &JobStatus, reconciled: Option<&Reconciled>, generation: Option<i64>) -> Option<Run> {
     let reconciled = reconciled?;
-    let job_id = JobId::new(job.job_id.as_deref()?);
     let path: Option<Arc<str>> = job
         .upgrade_savepoint_path
         .as_deref()
         .filter(|path| *path != LAST_STATE_PATH && !path.is_empty())
         .map(Arc::from);
+    // The first deploy from an initial savepoint has written the path down before it chose a job id.
+    let job_id = match (job.job_id.as_deref(), &path) {
+        (Some(id), _) => JobId::new(id),
+        (None, Some(_)) => JobId::new(""),
+        (None, None) => return None,
+    };
     let stopped = reconciled.job_state == JobState::Suspended;
     let ended = job.state.filter(|state| state.is_terminal());
     let last = match (stopped, reconciled.upgrade_mode, &path) {
@@ -269,10 +274,12 @@ fn adopted_run(job: &JobStatus, reconciled: Option<&Reconciled>, generation: Opt
         (true, UpgradeMode::Savepoint | UpgradeMode::LastState, _) => None,
         (false, _, _) => ended.map(|_| Last::NotRead),
     };
-    let base = match (&path, reconciled.first_deployment) {
-        (Some(path), _) => Base::Path(path.clone()),
-        (None, true) if reconciled.upgrade_mode == UpgradeMode::Stateless => Base::Empty,
-        (None, _) => Base::Unrecorded,
+    // The path stays in the status after a stateless upgrade; what the user gave up must not come back.
+    let empty = reconciled.upgrade_mode == UpgradeMode::Stateless;
+    let base = match &path {
+        _ if empty => Base::Empty,
+        Some(path) => Base::Path(path.clone()),
+        None => Base::Unrecorded,
     };
     Some(Run {
         job_id,
@@ -280,7 +287,11 @@ fn adopted_run(job: &JobStatus, reconciled: Option<&Reconciled>, generation: Opt
         generation: generation.unwrap_or(0),
         cluster_uid: None,
         base,
-        restored: path.map_or(Restored::LastState, Restored::Path),
+        restored: match path {
+            _ if empty => Restored::Empty,
+            Some(path) => Restored::Path(path),
+            None => Restored::LastState,
+        },
         deployed_at_ms: 0,
         never_ran: false,
         end: last.map(|last| End { state: ended.unwrap_or(FlinkJobState::Finished), last }),
@@ -337,8 +348,10 @@ fn read_checkpoints(info: Option<&CheckpointInfo>) -> CheckpointLog {
 fn read_error(text: &str) -> Problem {
     let value: Option<serde_json::Value> = serde_json::from_str(text).ok();
     let field = |pointer: &str| value.as_ref()?.pointer(pointer)?.as_str().map(str::to_owned);
+    let refused = field("/type").is_some_and(|class| class.ends_with(".ValidationException"));
+    let unnamed = if refused { "ValidationError" } else { "Error" };
     Problem {
-        reason: Arc::from(field("/additionalMetadata/reason").unwrap_or_else(|| "Error".to_owned())),
+        reason: Arc::from(field("/additionalMetadata/reason").unwrap_or_else(|| unnamed.to_owned())),
         message: Arc::from(field("/message").unwrap_or_else(|| text.to_owned())),
     }
 }
@@ -465,10 +478,15 @@ fn write_savepoint(record: &SavepointRecord) -> Savepoint {
 }
 
 fn write_error(problem: &Problem) -> String {
+    let (class, metadata) = match &*problem.reason {
+        "ValidationError" => ("ValidationException", serde_json::json!({})),
+        reason => ("ReconciliationException", serde_json::json!({ "reason": reason })),
+    };
     serde_json::json!({
-        "type": "org.apache.flink.kubernetes.operator.exception.ReconciliationException",
+        "type": format!("org.apache.flink.kubernetes.operator.exception.{class}"),
         "message": &*problem.message,
-        "additionalMetadata": { "reason": &*problem.reason },
+        "additionalMetadata": metadata,
+        "throwableList": [],
     })
     .to_string()
 }

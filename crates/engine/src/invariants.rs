@@ -56,6 +56,8 @@ fn record(before: &Journal, policy: &Policy, decision: &Decision) -> Result<(), 
     }
     let (Some(was), Some(is)) = (&before.run, &after.run) else { return Ok(()) };
     match (&was.end, &is.end) {
+        // What the Java operator wrote is of the run before, until its next one is seen to have begun.
+        (Some(_), None) if before.seq == 0 && was.seq == 0 && was.cluster_uid.is_none() => Ok(()),
         (Some(was_end), is_end) if was.job_id == is.job_id && was.seq == is.seq => {
             holds("S10", is_end.as_ref().is_some_and(|is_end| is_end.state == was_end.state), || {
                 format!("job {} was {} and is said to be otherwise", was.job_id, was_end.state.as_str())
@@ -402,6 +404,9 @@ mod tests {
         assert_eq!(rewrite(with_run(None), with_run(finished)), "");
         assert_eq!(rewrite(with_run(finished), with_run(None)), "S10");
         assert_eq!(rewrite(with_run(finished), with_run(Some(FlinkJobState::Failed))), "S10");
+        let taken_over = |end| Journal { seq: 0, run: Some(Run { seq: 0, ..run(end) }), ..journal(None) };
+        assert_eq!(rewrite(taken_over(finished), taken_over(None)), "");
+        assert_eq!(rewrite(taken_over(finished), taken_over(Some(FlinkJobState::Failed))), "S10");
         assert_eq!(rewrite(journal(None), Journal { seq: 6, ..journal(None) }), "S6");
         assert_eq!(rewrite(journal(None), Journal { epoch: POLICY - 1, ..journal(None) }), "S21");
     }

@@ -1,10 +1,13 @@
 //! From a decision to what is asked of the JobManager next. Refuses to ask.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use drey_api::configuration::parse_duration_ms;
+use drey_api::desired::Desired;
 use drey_api::kinds::JobManagerDeploymentStatus;
 use drey_core::intent::IntentKind;
-use drey_core::observed::Observed;
+use drey_core::observed::{Cluster, Observed};
 use drey_core::{Journal, Pace};
 use reqwest::Url;
 use tokio::time::timeout;
@@ -42,6 +45,7 @@ pub(crate) async fn arrange(
         cluster_info: journal.cluster_info.is_empty(),
         has_answered: run.cluster_uid.as_ref() == Some(&cluster.uid)
             && journal.job_manager == JobManagerDeploymentStatus::Ready,
+        statistics_age_max: statistics_age_max(cluster, &deployed.desired),
         pace,
     };
     let endpoint = if shared.poller.needs_endpoint(key, &cluster.uid) {
@@ -52,6 +56,24 @@ pub(crate) async fn arrange(
         None
     };
     shared.poller.set(key, plan, endpoint);
+}
+
+/// Flink's own value of `web.refresh-interval`, for which it may answer about checkpoints from memory.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(3);
+
+/// How old an answer about checkpoints may be. Launchers turn Flink's memory of them off for the clusters that they
+/// make, which Flink knows since 1.18; others, such as those of the Java operator, have it as configured.
+fn statistics_age_max(cluster: &Cluster, deployed: &Desired) -> Duration {
+    let version = cluster.flink_version.unwrap_or(deployed.flink_version);
+    if cluster.seq.is_some() && (version.major(), version.minor()) >= (1, 18) {
+        return Duration::ZERO;
+    }
+    ["rest.cache.checkpoint-statistics.timeout", "web.refresh-interval"]
+        .iter()
+        .find_map(|key| deployed.configuration.get(*key))
+        .and_then(|text| parse_duration_ms(text).ok())
+        .and_then(|ms| u64::try_from(ms).ok())
+        .map_or(REFRESH_INTERVAL, Duration::from_millis)
 }
 
 fn operation(shared: &Shared, stored: &Stored, journal: &Journal) -> Operation {

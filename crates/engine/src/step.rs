@@ -200,10 +200,15 @@ async fn await_first_poll(
 ) -> Option<After> {
     let Subjects { stored, journal, .. } = subjects;
     let seen = cluster.present().filter(|cluster| cluster.owned && !cluster.terminating)?;
-    let run = journal.run.as_ref().filter(|run| run.cluster_uid.as_ref() == Some(&seen.uid))?;
-    let polled = shared.index.with(&stored.key, |slot| {
-        slot.poll.as_ref().is_some_and(|poll| Some(&poll.cluster_uid) == run.cluster_uid.as_ref())
-    });
+    let run = journal.run.as_ref()?;
+    // One that the Java operator made carries no number, and nobody has written down its uid.
+    let taken_over = run.seq == 0 && run.cluster_uid.is_none() && seen.seq.is_none();
+    if run.cluster_uid.as_ref() != Some(&seen.uid) && !taken_over {
+        return None;
+    }
+    let polled = shared
+        .index
+        .with(&stored.key, |slot| slot.poll.as_ref().is_some_and(|poll| poll.cluster_uid == seen.uid));
     if seen.phase != ClusterPhase::Available || journal.deployed().is_none() || polled != Some(false) {
         return None;
     }

@@ -156,6 +156,8 @@ pub(crate) fn complete(
     for key in CLIENT_ONLY {
         configuration.remove(key);
     }
+    // The statistics of a job that has just ended must not be older than its end: they name its last snapshot.
+    configuration.insert("rest.cache.checkpoint-statistics.timeout".to_owned(), "0 s".to_owned());
     Ok(configuration)
 }
 

@@ -1,5 +1,6 @@
 //! Goal × situation → one step. The order is the same for every resource:
 //!
+//! 0. [`takeover`]: what the Java operator began and did not write down;
 //! 1. [`absorb`]: what observation adds to the record (job state, ends of runs);
 //! 2. [`resolve`]: did the open intent happen? While nobody knows, nothing else is begun;
 //! 3. the goal: [`delete`], [`transition`] (stop, then start), [`rollback`], or [`rest`].
@@ -13,6 +14,7 @@ mod rollback;
 mod snapshots;
 mod start;
 mod stop;
+mod takeover;
 mod transition;
 
 use crate::Now;
@@ -39,6 +41,15 @@ pub(crate) fn step<'a>(
         return draft;
     }
     draft.journal.epoch = policy.epoch;
+    if takeover::is_session_cluster(&draft) {
+        draft.wait(
+            WaitingFor::SessionCluster,
+            "session clusters are not acted upon yet: this one goes on as it is, and edits and deletion wait",
+        );
+        draft.at_rest = true;
+        return draft;
+    }
+    takeover::take_over(&mut draft);
     absorb::absorb(&mut draft);
     if resolve::resolve(&mut draft) == Flow::GoOn {
         pursue(&mut draft);

@@ -165,9 +165,16 @@ fn restart_cluster(draft: &mut Draft<'_>) {
     }
 }
 
+/// How long a JobManager whose job is over is kept at least, so that it can be asked what the job left; milliseconds.
+const LAST_READ_MS: i64 = 10_000;
+
 /// A finished cluster is kept for `kubernetes.operator.jm-deployment.shutdown-ttl`, so that people can look at it.
 fn expire(draft: &mut Draft<'_>) {
-    let ttl_ms = draft.journal.deployed().map_or(0, |deployed| deployed.desired.options.shutdown_ttl_ms);
+    let mut ttl_ms = draft.journal.deployed().map_or(0, |deployed| deployed.desired.options.shutdown_ttl_ms);
+    if stop::can_tell_last(draft) {
+        // What Flink tells of the checkpoints of an ended job counts a while after the end.
+        ttl_ms = ttl_ms.max(LAST_READ_MS);
+    }
     let ended_ms = draft.journal.job.updated_at_ms.unwrap_or(draft.now.0);
     let left_ms = ended_ms.saturating_add(ttl_ms) - draft.now.0;
     if left_ms > 0 {

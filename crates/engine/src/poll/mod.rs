@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use drey_core::observed::Rest;
-use drey_core::{JobId, Pace};
+use drey_core::{JobId, Pace, Seen};
 use drey_flink::{FlinkRest, TriggerId};
 use reqwest::Url;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -49,6 +49,8 @@ pub(crate) struct Plan {
     pub(crate) cluster_info: bool,
     /// It is on record that this JobManager has answered before.
     pub(crate) has_answered: bool,
+    /// How old Flink's answer about checkpoints may be.
+    pub(crate) statistics_age_max: Duration,
     pub(crate) pace: Pace,
 }
 
@@ -82,6 +84,8 @@ struct Lane {
     /// Polls without an answer in a row.
     misses: u32,
     ever_reachable: bool,
+    /// When the job was first seen to be over.
+    over_since: Option<Instant>,
     last: Option<Arc<Rest>>,
 }
 
@@ -110,7 +114,7 @@ struct Asked {
 /// What a poll came to.
 enum Polled {
     /// The JobManager answered, or certainly does not.
-    Over { rest: Arc<Rest>, took: Duration },
+    Over { rest: Box<Rest>, took: Duration },
     /// It did not answer for `patience`, and there is no place for it to go on waiting.
     GaveUp,
 }
@@ -210,11 +214,11 @@ impl Poller {
             }
             (None, _) | (_, None) => {
                 let rest = Rest { ever_reachable, ..Rest::default() };
-                Polled::Over { rest: Arc::new(rest), took: Duration::ZERO }
+                Polled::Over { rest: Box::new(rest), took: Duration::ZERO }
             }
         };
         match polled {
-            Polled::Over { rest, took } => self.over(key, &plan, rest, took, sink),
+            Polled::Over { rest, took } => self.over(key, &plan, *rest, took, sink),
             Polled::GaveUp => self.gave_up(key),
         }
     }
@@ -245,7 +249,7 @@ impl Poller {
         let mut place = place;
         if !suspect {
             match timeout(self.limits.patience, &mut asking).await {
-                Ok(rest) => return Polled::Over { rest: Arc::new(rest), took: started.elapsed() },
+                Ok(rest) => return Polled::Over { rest: Box::new(rest), took: started.elapsed() },
                 Err(_) => match self.suspect_places.clone().try_acquire_owned() {
                     Ok(other) => place = other,
                     Err(_) => return Polled::GaveUp,
@@ -254,16 +258,18 @@ impl Poller {
         }
         let rest = asking.await;
         drop(place);
-        Polled::Over { rest: Arc::new(rest), took: started.elapsed() }
+        Polled::Over { rest: Box::new(rest), took: started.elapsed() }
     }
 
-    fn over(&self, key: &Key, plan: &Plan, rest: Arc<Rest>, took: Duration, sink: &dyn Sink) {
+    fn over(&self, key: &Key, plan: &Plan, mut rest: Rest, took: Duration, sink: &dyn Sink) {
         self.metrics.polled(if rest.reachable { "answered" } else { "no_answer" });
         let mut lanes = self.lock();
         let count = lanes.len();
         let Some(lane) = lanes.get_mut(key).filter(|lane| lane.plan.cluster_uid == plan.cluster_uid) else {
             return;
         };
+        lane.settle(&mut rest, took);
+        let rest = Arc::new(rest);
         let news = lane.last.as_ref().is_none_or(|last| is_news(last, &rest));
         // Slow is not silent: who answers at all is asked in turn with the prompt ones.
         lane.suspect = !rest.reachable && took > self.limits.patience;
@@ -323,7 +329,37 @@ impl Poller {
 
 impl Lane {
     fn new(plan: Plan, endpoint: Option<Url>, now: Instant) -> Lane {
-        Lane { plan, endpoint, pace_since: now, suspect: false, misses: 0, ever_reachable: false, last: None }
+        Lane {
+            plan,
+            endpoint,
+            pace_since: now,
+            suspect: false,
+            misses: 0,
+            ever_reachable: false,
+            over_since: None,
+            last: None,
+        }
+    }
+}
+
+impl Lane {
+    /// What Flink tells of the checkpoints of a job that has just ended may be from before its end. It counts once the
+    /// poll began as long after the end was seen as such an answer may be old.
+    fn settle(&mut self, rest: &mut Rest, took: Duration) {
+        let over = rest.job.present().is_some_and(|job| job.state.is_terminal());
+        if !over {
+            // A JobManager that does not answer makes no end undone.
+            if rest.job.present().is_some() {
+                self.over_since = None;
+            }
+            return;
+        }
+        let now = Instant::now();
+        let since = *self.over_since.get_or_insert(now);
+        let age_max = self.plan.statistics_age_max;
+        if !age_max.is_zero() && now.duration_since(since) < age_max + took {
+            rest.checkpoints = Seen::Unknown;
+        }
     }
 }
 
@@ -354,8 +390,8 @@ fn is_news(old: &Rest, new: &Rest) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drey_core::Seen;
-    use drey_core::observed::Checkpoints;
+    use drey_api::kinds::FlinkJobState;
+    use drey_core::observed::{Checkpoints, JobView};
 
     #[test]
     fn an_unchanged_poll_is_no_news() {
@@ -378,9 +414,54 @@ mod tests {
             health: false,
             cluster_info: false,
             has_answered: false,
+            statistics_age_max: Duration::from_secs(3),
             pace,
         };
         Lane { misses, ..Lane::new(plan, None, Instant::now()) }
+    }
+
+    fn rest(state: FlinkJobState) -> Rest {
+        let job = JobView {
+            id: JobId::new("00000000000000000000000000000001"),
+            name: "j".into(),
+            state,
+            all_tasks_running: true,
+            started_at_ms: 1,
+        };
+        Rest {
+            reachable: true,
+            job: Seen::Present(job),
+            checkpoints: Seen::Present(Checkpoints::default()),
+            ..Rest::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn checkpoints_of_an_ended_job_count_when_no_answer_can_be_from_before_its_end() {
+        let mut lane = lane(Pace::Fast, 0);
+        let mut read = |state, took_ms| {
+            let mut rest = rest(state);
+            lane.settle(&mut rest, Duration::from_millis(took_ms));
+            !rest.checkpoints.is_unknown()
+        };
+        assert!(read(FlinkJobState::Running, 10), "of a job that runs, nothing is final");
+        assert!(!read(FlinkJobState::Finished, 10));
+        tokio::time::advance(Duration::from_millis(2_900)).await;
+        assert!(!read(FlinkJobState::Finished, 10));
+        tokio::time::advance(Duration::from_millis(150)).await;
+        assert!(!read(FlinkJobState::Finished, 100), "this poll began too early");
+        assert!(read(FlinkJobState::Finished, 10));
+        assert!(read(FlinkJobState::Running, 10), "another job");
+        assert!(!read(FlinkJobState::Failed, 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn checkpoints_count_at_once_where_answers_are_never_old() {
+        let mut lane = lane(Pace::Fast, 0);
+        lane.plan.statistics_age_max = Duration::ZERO;
+        let mut rest = rest(FlinkJobState::Finished);
+        lane.settle(&mut rest, Duration::from_millis(10));
+        assert!(!rest.checkpoints.is_unknown());
     }
 
     #[tokio::test(start_paused = true)]
