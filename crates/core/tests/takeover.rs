@@ -641,3 +641,102 @@ fn a_session_cluster_is_left_alone() {
     assert!(seen > 50, "{seen}");
     assert_eq!(World::at("ses", &moments("ses")[40]).name, "ses");
 }
+
+/// The fields that the Java operator reads when it takes over, as a record has them.
+fn read_by_upstream(status: &Value) -> Value {
+    let job = &status["jobStatus"];
+    let mut recorded = status["reconciliationStatus"]["lastReconciledSpec"].clone();
+    if status["lifecycleState"] == "UPGRADING" {
+        // While nothing runs, the Java operator has the next spec on record, and we the last one that ran.
+        let decoded = reconciled::decode(recorded.as_str().expect("a text")).expect("its encoding");
+        let job = decoded.spec.job.as_ref().expect("a job");
+        recorded = serde_json::json!([job.state, job.upgrade_mode, decoded.first_deployment]);
+    }
+    serde_json::json!({
+        "state": status["reconciliationStatus"]["state"],
+        "lastReconciledSpec": recorded,
+        "lastStableSpec": status["reconciliationStatus"]["lastStableSpec"],
+        "lifecycleState": status["lifecycleState"],
+        "observedGeneration": status["observedGeneration"],
+        "jobState": job["state"],
+        "savepointHistory": job["savepointInfo"]["savepointHistory"].is_array(),
+        "updateTime": job["updateTime"].is_string(),
+        "taskManager": status["taskManager"],
+    })
+}
+
+/// Steps until the record shows a lifecycle and job state, and returns it.
+fn until(world: &mut World, lifecycle: &str, job: &str) -> Value {
+    for _ in 0..100 {
+        let status = &world.status;
+        if status["lifecycleState"] == lifecycle
+            && status["jobStatus"]["state"] == job
+            && status["observedGeneration"] == world.resource.generation
+        {
+            return status.clone();
+        }
+        world.step();
+        world.now_ms += 1_000;
+    }
+    panic!("never {lifecycle} with {job}: {:#}", world.status);
+}
+
+/// The recorded status of that generation, lifecycle and job state.
+fn recorded(all: &[Moment], generation: i64, lifecycle: &str, job: &str) -> Value {
+    let is = |status: &Value| {
+        status["observedGeneration"] == generation
+            && status["lifecycleState"] == lifecycle
+            && status["jobStatus"]["state"] == job
+    };
+    let found = all.iter().map(|moment| &moment.resource("led")["status"]).find(|status| is(status));
+    found.unwrap_or_else(|| panic!("{generation} is {lifecycle} with {job} in the recording")).clone()
+}
+
+#[test]
+fn each_phase_of_an_upgrade_is_written_as_the_java_operator_writes_it() {
+    let all = moments("led");
+    for (generation, phases) in [
+        (2, [("UPGRADING", "FINISHED"), ("STABLE", "RUNNING")].as_slice()),
+        (3, &[("UPGRADING", "FINISHED"), ("STABLE", "RUNNING")]),
+        (4, &[("STABLE", "RUNNING")]),
+        (5, &[("SUSPENDED", "FINISHED")]),
+        (11, &[("UPGRADING", "FINISHED"), ("STABLE", "RUNNING")]),
+    ] {
+        let edited = |moment: &&Moment| {
+            let status = &moment.resource("led")["status"];
+            moment.generation("led") == generation && status["observedGeneration"] == generation - 1
+        };
+        let mut world = World::at("led", all.iter().find(edited).expect("the edit before anything is done"));
+        for (lifecycle, job) in phases {
+            let written = read_by_upstream(&until(&mut world, lifecycle, job));
+            let theirs = read_by_upstream(&recorded(&all, generation, lifecycle, job));
+            assert_eq!(written, theirs, "generation {generation}, {lifecycle}");
+        }
+        let path = text(&world.status, "/jobStatus/upgradeSavepointPath");
+        match generation {
+            2 | 5 => assert!(path.is_some_and(|path| path.starts_with("file:///flink-data/sp/"))),
+            3 | 4 => assert_eq!(path, Some("KUBERNETES_OPERATOR_LAST_STATE")),
+            _ => assert_eq!(path, None, "nothing was restored"),
+        }
+    }
+}
+
+#[test]
+fn a_refused_spec_is_told_as_the_java_operator_tells_it() {
+    let all = moments("led");
+    let refused = |moment: &&Moment| {
+        moment.generation("led") == 9 && !moment.resource("led")["status"]["error"].is_null()
+    };
+    let moment = all.iter().find(refused).expect("a parallelism of -1");
+    let mut world = World::at("led", moment);
+    let theirs = world.status["error"].clone();
+    world.settle("a refused spec");
+    assert_eq!(world.status["error"], theirs);
+    assert_eq!(world.actions, []);
+    let mended = |moment: &&Moment| {
+        moment.generation("led") == 10 && !moment.resource("led")["status"]["error"].is_null()
+    };
+    let mut world = World::at("led", all.iter().find(mended).expect("it is put back"));
+    world.settle("a mended spec");
+    assert!(world.status["error"].is_null() && world.actions.is_empty());
+}

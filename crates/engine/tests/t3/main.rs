@@ -10,5 +10,6 @@ mod leadership;
 mod lease;
 mod lifecycle;
 mod scope;
+mod takeover;
 mod watching;
 mod world;
