@@ -11,6 +11,7 @@ use drey_engine::{EngineError, Namespaces, SchemaError};
 use drey_kubernetes::{KubernetesConfig, KubernetesLauncher, LoggingFiles};
 use drey_operator::files::Sources;
 use drey_operator::upstream_metrics::Identity;
+use drey_operator::webhook::WebhookConfig;
 use drey_operator::{Means, Operator, OperatorError};
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +58,9 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         Operator::read(Sources::of_environment(args.config.clone())).map_err(|error| failure(&error))?;
     let OperatorConnection { connection, outside } = connection.connect_operator().await?;
     let own_namespace = variable("OPERATOR_NAMESPACE").unwrap_or_else(|| connection.namespace.clone());
+    let webhook = WebhookConfig::of_environment(variable, &own_namespace)
+        .map_err(|error| Failure::new(Kind::Invalid, error.to_string()))?;
+    let operator = operator.with_webhook(webhook);
     if args.check {
         return check(&operator, &connection, &own_namespace).await;
     }

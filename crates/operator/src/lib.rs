@@ -1,4 +1,5 @@
-//! The engine as an operator on a cluster: its configuration files, election, probes, metrics and rights.
+//! The engine as an operator on a cluster: its configuration files, election, probes, metrics, admission and
+//! rights.
 //!
 //! ```text
 //!   files ──► OperatorConfiguration ─┬─► Engine, while it leads (Lease) ──► probes :8085, metrics :9999
@@ -13,5 +14,6 @@ mod operator;
 mod probes;
 pub mod rights;
 pub mod upstream_metrics;
+pub mod webhook;
 
 pub use operator::{METRICS, Means, Operator, OperatorError, Stopped};

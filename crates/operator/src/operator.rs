@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::files::{FilesError, Sources};
 use crate::upstream_metrics::{self, Identity, Wanted};
+use crate::webhook::{self, WebhookConfig, WebhookStatus};
 use crate::{probes, rights};
 
 /// Between two tries to read what is needed before the start.
@@ -81,6 +82,7 @@ pub struct Operator {
     flat: BTreeMap<String, String>,
     configuration: OperatorConfiguration,
     findings: Vec<Finding>,
+    webhook: Option<WebhookConfig>,
 }
 
 /// What an operator works with.
@@ -105,7 +107,13 @@ impl Operator {
     pub fn read(sources: Sources) -> Result<Operator, OperatorError> {
         let flat = sources.read()?;
         let (configuration, findings) = operator::read(&flat).map_err(OperatorError::Refused)?;
-        Ok(Operator { sources, flat, configuration, findings })
+        Ok(Operator { sources, flat, configuration, findings, webhook: None })
+    }
+
+    /// The same operator, which also serves a webhook if one is given.
+    #[must_use]
+    pub fn with_webhook(self, webhook: Option<WebhookConfig>) -> Operator {
+        Operator { webhook, ..self }
     }
 
     /// What was read.
@@ -123,8 +131,11 @@ impl Operator {
     /// Asks the API server for every right; see [`rights`].
     pub async fn lacking_rights(&self, client: &Client, own_namespace: &str) -> Vec<rights::Lack> {
         let namespaces = Namespaces::of(&self.configuration.namespaces, own_namespace);
-        let has_election = self.configuration.leader_election.is_some();
-        rights::lacking(client, &namespaces, own_namespace, has_election).await
+        let parts = rights::Parts {
+            election: self.configuration.leader_election.is_some(),
+            webhook: self.webhook.as_ref().is_some_and(|webhook| webhook.directory.is_none()),
+        };
+        rights::lacking(client, &namespaces, own_namespace, parts).await
     }
 
     /// Runs until `stop` is cancelled.
@@ -142,8 +153,10 @@ impl Operator {
             candidate(&means.client, lease, namespaces)
         });
         let election = candidate.as_ref().map(Candidate::view);
-        let status = Arc::new(Status::new(&self.configuration, means.identity.clone(), election, lease));
-        let serving = self.serve(&status).await?;
+        let admission = self.webhook.as_ref().map(|_| Arc::<WebhookStatus>::default());
+        let status =
+            Arc::new(Status::new(&self.configuration, means.identity.clone(), election, lease, admission));
+        let serving = self.serve(&status, &means).await?;
         let work = async {
             tokio::select! {
                 () = self.tell_rights(&means) => {}
@@ -160,6 +173,7 @@ impl Operator {
     async fn serve(
         &self,
         status: &Arc<Status>,
+        means: &Means,
     ) -> Result<impl Future<Output = std::io::Error> + use<>, OperatorError> {
         let port = self.configuration.metrics_port;
         let key = operator::keys::METRICS_PORT.name();
@@ -177,6 +191,7 @@ impl Operator {
                 Some(bound.map_err(|error| OperatorError::Port { what: "health", port, key, error })?)
             }
         };
+        let admission = self.serve_webhook(status, means).await?;
         let status = status.clone();
         Ok(async move {
             let metrics = probes::serve_metrics(metrics, status.clone());
@@ -186,8 +201,41 @@ impl Operator {
                     None => std::future::pending().await,
                 }
             };
-            let ended = tokio::select! { ended = metrics => ended, ended = health => ended };
+            let ended = tokio::select! {
+                ended = metrics => ended,
+                ended = health => ended,
+                ended = admission => ended,
+            };
             ended.err().unwrap_or_else(|| std::io::ErrorKind::UnexpectedEof.into())
+        })
+    }
+
+    /// The webhook, or nothing that never ends.
+    async fn serve_webhook(
+        &self,
+        status: &Status,
+        means: &Means,
+    ) -> Result<impl Future<Output = std::io::Result<()>> + use<>, OperatorError> {
+        let bound = match self.webhook.clone().zip(status.webhook.clone()) {
+            None => None,
+            Some((config, status)) => {
+                let (port, key) = (config.port, webhook::PORT_VARIABLE);
+                let failed = |error| OperatorError::Port { what: "the webhook", port, key, error };
+                Some((probes::bind(port).await.map_err(failed)?, config, status))
+            }
+        };
+        let interval = self.configuration.dynamic.map(|dynamic| reread_interval(dynamic.check_interval_ms));
+        let means = webhook::Means {
+            client: means.client.clone(),
+            own_namespace: means.own_namespace.clone(),
+            defaults: self.configuration.defaults.clone(),
+            reread: interval.map(|interval| (self.sources.clone(), interval)),
+        };
+        Ok(async move {
+            match bound {
+                Some((listener, config, status)) => webhook::serve(listener, config, means, status).await,
+                None => std::future::pending().await,
+            }
         })
     }
 
@@ -257,9 +305,9 @@ impl Operator {
     /// Reads the files again and again, for ever.
     async fn follow_files(mut self, engine: &Engine, own_namespace: &str, status: &Status) {
         let Some(dynamic) = self.configuration.dynamic else { return std::future::pending().await };
-        let interval = Duration::from_millis(u64::try_from(dynamic.check_interval_ms).unwrap_or(0));
+        let interval = reread_interval(dynamic.check_interval_ms);
         loop {
-            sleep(interval.max(REREAD_MIN)).await;
+            sleep(interval).await;
             let result = self.read_again(engine, own_namespace);
             status.configuration_read(result);
         }
@@ -294,6 +342,10 @@ impl Operator {
         self.configuration.defaults = new.configuration.defaults;
         "changed"
     }
+}
+
+fn reread_interval(check_interval_ms: i64) -> Duration {
+    Duration::from_millis(u64::try_from(check_interval_ms).unwrap_or(0)).max(REREAD_MIN)
 }
 
 /// Names alone: values may be secrets.
@@ -341,6 +393,7 @@ pub(crate) struct Status {
     identity: Identity,
     wanted: Wanted,
     configuration_reads: Family<Vec<(String, String)>, Counter>,
+    webhook: Option<Arc<WebhookStatus>>,
 }
 
 impl Status {
@@ -349,6 +402,7 @@ impl Status {
         identity: Identity,
         election: Option<ElectionView>,
         lease: Option<LeaseConfig>,
+        webhook: Option<Arc<WebhookStatus>>,
     ) -> Status {
         let wanted =
             Wanted { resources: configuration.resource_metrics, lifecycle: configuration.lifecycle_metrics };
@@ -359,6 +413,7 @@ impl Status {
             identity,
             wanted,
             configuration_reads: Family::default(),
+            webhook,
         }
     }
 
@@ -375,6 +430,12 @@ impl Status {
     }
 
     pub(crate) fn health(&self) -> Health {
+        let mut health = self.health_of_work();
+        health.not_ready.extend(self.webhook.as_ref().and_then(|webhook| webhook.not_ready()));
+        health
+    }
+
+    fn health_of_work(&self) -> Health {
         match (self.leading(), &self.election) {
             (Some((engine, leadership)), _) => {
                 let mut health = engine.health();
@@ -403,6 +464,8 @@ impl Status {
         own.register("leader", help("leader"), leader);
         own.register("epoch", help("epoch"), number);
         own.register("configuration_reads", help("configuration_reads"), self.configuration_reads.clone());
+        let reviews = self.webhook.as_ref().map(|webhook| webhook.reviews.clone()).unwrap_or_default();
+        own.register("webhook_reviews", help("webhook_reviews"), reviews);
         let mut text = String::new();
         encode_registry(&mut text, &registry)?;
         if let Some((engine, _)) = &leading {
@@ -422,6 +485,12 @@ pub const METRICS: &[(&str, &str, &str, &str)] = &[
         "counter",
         "result",
         "Times that the configuration files were read again, by result",
+    ),
+    (
+        "webhook_reviews",
+        "counter",
+        "path, result",
+        "Questions of the API server that the webhook answered, by path and result",
     ),
 ];
 

@@ -26,6 +26,27 @@ pub enum Need {
     Optional,
     /// When `kubernetes.operator.leader-election.enabled` is true.
     Election,
+    /// When the webhook is served with a certificate of drey's own making. Nothing else hangs on it.
+    Webhook,
+}
+
+/// Parts of drey that are on or off.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Leader election.
+    pub election: bool,
+    /// The webhook.
+    pub webhook: bool,
+}
+
+impl Need {
+    fn is_there_with(self, parts: Parts) -> bool {
+        match self {
+            Need::Required | Need::Optional => true,
+            Need::Election => parts.election,
+            Need::Webhook => parts.webhook,
+        }
+    }
 }
 
 /// Where a right is needed.
@@ -169,6 +190,33 @@ pub const TABLE: &[Right] = &[
         without: "no replica ever leads, so nothing is done",
     },
     Right {
+        group: "",
+        resource: "secrets",
+        verbs: &["get", "create", "update"],
+        place: Place::Own,
+        need: Need::Webhook,
+        why: "to keep the certificate of the webhook, so that all replicas serve the same",
+        without: "the webhook has no certificate, unless one is mounted (`WEBHOOK_CERT_DIR`)",
+    },
+    Right {
+        group: "admissionregistration.k8s.io",
+        resource: "validatingwebhookconfigurations",
+        verbs: &["get", "patch"],
+        place: Place::Cluster,
+        need: Need::Webhook,
+        why: "to tell the API server whose certificate the webhook has",
+        without: "the API server does not trust the webhook, unless cert-manager writes its `caBundle`",
+    },
+    Right {
+        group: "admissionregistration.k8s.io",
+        resource: "mutatingwebhookconfigurations",
+        verbs: &["get", "patch"],
+        place: Place::Cluster,
+        need: Need::Webhook,
+        why: "to tell the API server whose certificate the webhook has",
+        without: "the API server does not trust the webhook, unless cert-manager writes its `caBundle`",
+    },
+    Right {
         group: "apiextensions.k8s.io",
         resource: "customresourcedefinitions",
         verbs: &["get"],
@@ -196,7 +244,7 @@ impl Lack {
     /// Whether drey cannot work without it.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        self.unknown.is_none() && self.right.need != Need::Optional
+        self.unknown.is_none() && matches!(self.right.need, Need::Required | Need::Election)
     }
 }
 
@@ -226,10 +274,10 @@ pub async fn lacking(
     client: &Client,
     namespaces: &Namespaces,
     own_namespace: &str,
-    has_election: bool,
+    parts: Parts,
 ) -> Vec<Lack> {
     let mut questions = Vec::new();
-    for right in TABLE.iter().filter(|right| has_election || right.need != Need::Election) {
+    for right in TABLE.iter().filter(|right| right.need.is_there_with(parts)) {
         let places = places(right, namespaces, own_namespace);
         questions.extend(places.into_iter().map(|place| review(client.clone(), *right, place)));
     }
@@ -313,6 +361,7 @@ pub fn table_markdown() -> String {
             Need::Required => "always",
             Need::Optional => "optional",
             Need::Election => "with leader election",
+            Need::Webhook => "with a webhook that has no certificate mounted",
         };
         let Right { verbs, why, without, .. } = right;
         let (resource, verbs) = (qualified(right), verbs.join(", "));

@@ -4,11 +4,13 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 
 use drey_engine::Namespaces;
-use drey_operator::rights::{self, Lack, Need};
+use drey_operator::rights::{self, Lack, Need, Parts};
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Value, json};
 use tower::service_fn;
+
+const ALL: Parts = Parts { election: true, webhook: true };
 
 type Asked = Arc<Mutex<Vec<String>>>;
 
@@ -56,7 +58,7 @@ fn list() -> Namespaces {
 #[tokio::test]
 async fn who_may_everything_lacks_nothing_and_each_right_is_asked_for_where_it_is_needed() {
     let (client, asked) = client(|_| Some(true));
-    assert_eq!(rights::lacking(&client, &list(), "own", true).await, []);
+    assert_eq!(rights::lacking(&client, &list(), "own", ALL).await, []);
     let asked = asked.lock().unwrap().clone();
     for question in [
         "watch flinkdeployments/.flink.apache.org@a",
@@ -66,15 +68,20 @@ async fn who_may_everything_lacks_nothing_and_each_right_is_asked_for_where_it_i
     ] {
         assert!(asked.iter().any(|one| one == question), "{question} is not among {asked:#?}");
     }
-    assert!(!asked.iter().any(|one| one.ends_with("@own") && !one.contains("leases")));
+    assert!(
+        !asked.iter().any(|one| one.ends_with("@own")
+            && !["leases", "secrets"].iter().any(|resource| one.contains(resource)))
+    );
 }
 
 #[tokio::test]
-async fn without_an_election_no_lease_is_asked_for_and_all_namespaces_are_one_question() {
+async fn what_is_off_is_not_asked_for_and_all_namespaces_are_one_question() {
     let (client, asked) = client(|_| Some(true));
-    assert_eq!(rights::lacking(&client, &Namespaces::All, "own", false).await, []);
+    assert_eq!(rights::lacking(&client, &Namespaces::All, "own", Parts::default()).await, []);
     let asked = asked.lock().unwrap().clone();
-    assert!(!asked.iter().any(|one| one.contains("leases")));
+    for part in ["leases", "secrets", "webhookconfigurations"] {
+        assert!(!asked.iter().any(|one| one.contains(part)), "{part}");
+    }
     assert!(asked.iter().all(|one| one.ends_with('@')), "{asked:#?}");
 }
 
@@ -82,7 +89,7 @@ async fn without_an_election_no_lease_is_asked_for_and_all_namespaces_are_one_qu
 async fn what_is_lacking_is_told_with_its_place_and_what_fails() {
     let denied = |question: &str| Some(!(question.contains("pods/") && question.ends_with("@b")));
     let (client, _) = client(denied);
-    let lacking = rights::lacking(&client, &list(), "own", true).await;
+    let lacking = rights::lacking(&client, &list(), "own", ALL).await;
     let words: Vec<String> = lacking.iter().map(Lack::to_string).collect();
     assert_eq!(
         words,
@@ -98,7 +105,7 @@ async fn what_is_lacking_is_told_with_its_place_and_what_fails() {
 #[tokio::test]
 async fn an_optional_right_is_no_fatal_lack() {
     let (client, _) = client(|question| Some(!question.contains("events/")));
-    let lacking = rights::lacking(&client, &Namespaces::All, "own", true).await;
+    let lacking = rights::lacking(&client, &Namespaces::All, "own", ALL).await;
     assert_eq!(lacking.len(), 1);
     assert!(!lacking[0].is_fatal() && lacking[0].right.need == Need::Optional);
 }
@@ -106,9 +113,17 @@ async fn an_optional_right_is_no_fatal_lack() {
 #[tokio::test]
 async fn what_nobody_knows_is_not_said_to_be_lacking() {
     let (client, _) = client(|_| None);
-    let lacking = rights::lacking(&client, &Namespaces::All, "own", false).await;
+    let lacking = rights::lacking(&client, &Namespaces::All, "own", Parts::default()).await;
     assert!(!lacking.is_empty());
     for lack in lacking {
         assert!(!lack.is_fatal() && lack.to_string().contains("out of order"), "{lack}");
     }
+}
+
+#[tokio::test]
+async fn without_the_rights_of_the_webhook_drey_works_all_the_same() {
+    let (client, _) = client(|question| Some(!question.contains("secrets/")));
+    let lacking = rights::lacking(&client, &Namespaces::All, "own", ALL).await;
+    assert_eq!(lacking.len(), 1);
+    assert!(!lacking[0].is_fatal() && lacking[0].to_string().contains("WEBHOOK_CERT_DIR"), "{}", lacking[0]);
 }

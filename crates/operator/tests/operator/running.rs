@@ -9,6 +9,7 @@ use drey_api::crd;
 use drey_apiserver::ApiServer;
 use drey_operator::files::Sources;
 use drey_operator::upstream_metrics::Identity;
+use drey_operator::webhook::WebhookConfig;
 use drey_operator::{Means, Operator, OperatorError, Stopped};
 use drey_testbed::fake_jobmanager::FakeJobManagers;
 use drey_testbed::fake_launcher::FakeLauncher;
@@ -198,6 +199,55 @@ async fn it_runs_resources_and_tells_of_it_by_http() {
     }
     assert_eq!(operator.end().await.unwrap(), Stopped);
     assert_eq!(world.launcher.created_and_deleted(), (1, 0), "the end of the operator is not that of a job");
+}
+
+/// The webhook is a courtesy: whoever gets past it, because it is down or left out, gets no further.
+#[tokio::test]
+async fn a_bad_spec_that_no_webhook_judged_is_never_run() {
+    let world = World::with_definitions().await;
+    let operator = world.run("", "host");
+    let mut bad = deployment("default", "bad");
+    bad["spec"]["flinkConfiguration"]["kubernetes.cluster-id"] = json!("other");
+    let bad = serde_json::from_value(bad).unwrap();
+    let api = world.deployments("default");
+    api.create(&PostParams::default(), &bad).await.unwrap();
+    until("told", async || {
+        let error = api.get("bad").await.unwrap().data["status"]["error"].clone();
+        error.as_str().is_some_and(|text| text.contains("Forbidden Flink config key: kubernetes.cluster-id"))
+    })
+    .await;
+    world.create("default", "a").await;
+    world.until_stable("default", "a").await;
+    assert_eq!(operator.end().await.unwrap(), Stopped);
+    assert_eq!(world.launcher.created_and_deleted(), (1, 0), "only the good one was run");
+}
+
+#[tokio::test]
+async fn without_a_certificate_the_webhook_is_not_ready_and_the_engine_works() {
+    let world = World::with_definitions().await;
+    let (health, metrics, port) = (free_port(), free_port(), free_port());
+    world.configure("", (health, metrics));
+    let webhook = WebhookConfig {
+        directory: Some(world.files.path().join("no-such")),
+        ..WebhookConfig::named_as_by_the_chart(port, "default")
+    };
+    let operator = world.read().unwrap().with_webhook(Some(webhook));
+    let means = Means {
+        client: world.api.client("default"),
+        launcher: Arc::new(world.launcher.clone()),
+        http: reqwest::Client::new(),
+        own_namespace: "default".to_owned(),
+        identity: Identity::default(),
+    };
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(operator.run(means, stop.clone()));
+    let running = Running { stop, task, health, metrics };
+    world.create("default", "a").await;
+    world.until_stable("default", "a").await;
+    let (code, text) = get(health, "/readyz").await;
+    assert!(code == 500 && text.contains("no-such/tls.crt"), "{code}: {text}");
+    assert_eq!(get(health, "/healthz").await.0, 200, "a new process would do no better");
+    assert_eq!(running.end().await.unwrap(), Stopped);
 }
 
 #[tokio::test]

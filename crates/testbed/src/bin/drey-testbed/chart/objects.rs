@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, ensure};
 use drey_engine::Namespaces;
 use drey_operator::Operator;
-use drey_operator::rights::{Place, TABLE};
+use drey_operator::rights::{Need, Place, TABLE};
 use regex::Regex;
 use serde_json::Value;
 
@@ -156,7 +156,8 @@ fn needed(operator: &Operator) -> BTreeSet<Right> {
         Namespaces::List(list) => list.into_iter().map(Some).collect(),
     };
     let mut needed = BTreeSet::new();
-    for right in TABLE {
+    // The chart makes no objects of the webhook, and so gives no rights on them.
+    for right in TABLE.iter().filter(|right| right.need != Need::Webhook) {
         let places = match right.place {
             Place::Watched => watched.clone(),
             Place::Own => vec![Some(RELEASE_NAMESPACE.to_owned())],

@@ -108,7 +108,8 @@ pub(crate) async fn account_lacks_nothing(kube: &Kube, objects: &Objects, operat
     }
     let client = kube.client_with_token(&token(&admin, "flink-operator").await?).await?;
     let namespaces = Namespaces::of(&operator.configuration().namespaces, RELEASE_NAMESPACE);
-    let lacking = async || rights::lacking(&client, &namespaces, RELEASE_NAMESPACE, true).await;
+    let parts = rights::Parts { election: true, webhook: false };
+    let lacking = async || rights::lacking(&client, &namespaces, RELEASE_NAMESPACE, parts).await;
     ensure!(lacking().await.iter().any(Lack::is_fatal), "the account has all rights before it has roles");
     for object in objects.all().iter().filter(|object| RBAC.iter().any(|kind| object["kind"] == *kind)) {
         apply(&admin, object, &forced).await.with_context(|| objects::name(object))?;
