@@ -115,7 +115,9 @@ fn read_spec(
     let Some(text) = text else { return Ok(None) };
     let broken = |why: String| Broken::Spec { field, why };
     let encoded = decode(text).map_err(|error| broken(error.to_string()))?;
-    let mut desired = resolve(&encoded.spec).map_err(|error| broken(error.to_string()))?;
+    let mut desired = resolve(&encoded.spec)
+        .or_else(|error| resolve(&without_record(&encoded.spec)).map_err(|_| error))
+        .map_err(|error| broken(error.to_string()))?;
     desired.spec = encoded.spec.clone();
     let job = encoded.spec.job.as_ref();
     Ok(Some(Reconciled {
@@ -127,6 +129,17 @@ fn read_spec(
         format: encoded.format,
         desired: Arc::new(desired),
     }))
+}
+
+/// The spec on record without what drey put into it: how the job was stopped, which is no wish of the user's and needs
+/// none of the directories that a wish does, and the last nonce that was handled.
+fn without_record(spec: &FlinkDeploymentSpec) -> FlinkDeploymentSpec {
+    let mut spec = spec.clone();
+    if let Some(job) = &mut spec.job {
+        job.upgrade_mode = UpgradeMode::Stateless;
+        job.savepoint_trigger_nonce = None;
+    }
+    spec
 }
 
 fn read_intent(record: Option<&IntentRecord>) -> Result<(Option<Intent>, i64, i64), Broken> {

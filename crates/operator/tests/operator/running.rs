@@ -15,7 +15,7 @@ use drey_testbed::fake_jobmanager::FakeJobManagers;
 use drey_testbed::fake_launcher::FakeLauncher;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use kube::api::{DynamicObject, PostParams};
+use kube::api::{DeleteParams, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -220,6 +220,23 @@ async fn a_bad_spec_that_no_webhook_judged_is_never_run() {
     world.until_stable("default", "a").await;
     assert_eq!(operator.end().await.unwrap(), Stopped);
     assert_eq!(world.launcher.created_and_deleted(), (1, 0), "only the good one was run");
+}
+
+/// Its record says `last-state` once it is stopped, and there is no directory that this mode asks users for.
+#[tokio::test]
+async fn a_stateless_job_without_any_directory_is_taken_down() {
+    let world = World::with_definitions().await;
+    let operator = world.run("", "host");
+    let mut stateless = deployment("default", "a");
+    stateless["spec"]["flinkConfiguration"] = json!({});
+    stateless["spec"]["job"]["upgradeMode"] = json!("stateless");
+    let api = world.deployments("default");
+    api.create(&PostParams::default(), &serde_json::from_value(stateless).unwrap()).await.unwrap();
+    world.until_stable("default", "a").await;
+    api.delete("a", &DeleteParams::default()).await.unwrap();
+    until("gone", async || api.get_opt("a").await.unwrap().is_none()).await;
+    assert_eq!(operator.end().await.unwrap(), Stopped);
+    assert_eq!(world.launcher.created_and_deleted(), (1, 1));
 }
 
 #[tokio::test]
