@@ -5,8 +5,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret};
@@ -24,6 +25,11 @@ use super::record::{PodRecord, guard};
 use super::schedule::Requests;
 use super::status::View;
 use super::{NodeConfig, pod};
+
+/// How often a directory is removed until it stays away.
+const REMOVALS_MAX: u32 = 50;
+/// How long in between.
+const REMOVAL_PAUSE: Duration = Duration::from_millis(20);
 
 /// The node as its tasks see it.
 pub(crate) struct Shared {
@@ -276,8 +282,19 @@ impl Shared {
         }
         self.spawner.stop();
         for part in ["pods", "scripts"] {
-            drop(std::fs::remove_dir_all(self.config.directory.join(part)));
+            remove(&self.config.directory.join(part));
         }
         drop(std::fs::remove_file(self.resolver_file()));
+    }
+}
+
+/// Removes a directory. A task that was told to end may be in the middle of writing into it, on another thread.
+fn remove(directory: &Path) {
+    for _ in 0..REMOVALS_MAX {
+        drop(std::fs::remove_dir_all(directory));
+        if !directory.exists() {
+            return;
+        }
+        std::thread::sleep(REMOVAL_PAUSE);
     }
 }
