@@ -74,12 +74,82 @@ the chart of the Java operator. */}}
 {{- default 9999 .Values.metrics.port | int }}
 {{- end }}
 
+{{/* "true" when the webhook validates. */}}
+{{- define "drey-operator.webhook.validator" -}}
+{{- $webhook := .Values.webhook }}
+{{- if ternary (default dict $webhook.validator).create $webhook.create (hasKey $webhook "validator") }}true{{ end }}
+{{- end }}
+
+{{/* "true" when the webhook mutates. */}}
+{{- define "drey-operator.webhook.mutator" -}}
+{{- $webhook := .Values.webhook }}
+{{- if ternary (default dict $webhook.mutator).create $webhook.create (hasKey $webhook "mutator") }}true{{ end }}
+{{- end }}
+
 {{/* "true" when the webhook is asked for. */}}
 {{- define "drey-operator.webhook" -}}
-{{- $webhook := .Values.webhook }}
-{{- $validator := ternary (default dict $webhook.validator).create $webhook.create (hasKey $webhook "validator") }}
-{{- $mutator := ternary (default dict $webhook.mutator).create $webhook.create (hasKey $webhook "mutator") }}
-{{- if or $validator $mutator }}true{{ end }}
+{{- if or (include "drey-operator.webhook.validator" .) (include "drey-operator.webhook.mutator" .) }}true{{ end }}
+{{- end }}
+
+{{- define "drey-operator.webhook.port" -}}
+9443
+{{- end }}
+
+{{/* The Secret that is mounted; empty when drey makes its own certificate. */}}
+{{- define "drey-operator.webhook.secretName" -}}
+{{- $certificate := default dict .Values.webhook.certificate }}
+{{- if and $certificate.injectCaFrom (not $certificate.secretName) }}
+{{- fail "`webhook.certificate.injectCaFrom` is set without `webhook.certificate.secretName`: name the Secret that this Certificate of cert-manager writes, or leave both empty for a certificate of drey's own making" }}
+{{- end }}
+{{- default "" $certificate.secretName }}
+{{- end }}
+
+{{/* "true" when drey makes the certificate of the webhook. */}}
+{{- define "drey-operator.webhook.ownCertificate" -}}
+{{- if and (include "drey-operator.webhook" .) (not (include "drey-operator.webhook.secretName" .)) }}true{{ end }}
+{{- end }}
+
+{{/* Metadata of both webhook configurations. drey knows them by this name. */}}
+{{- define "drey-operator.webhook.metadata" -}}
+name: flink-operator-{{ .Release.Namespace }}-webhook-configuration
+labels:
+  {{- include "drey-operator.labels" . | nindent 2 }}
+{{- if include "drey-operator.webhook.secretName" . }}
+{{- with .Values.webhook.certificate.injectCaFrom }}
+annotations:
+  cert-manager.io/inject-ca-from: {{ . | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* What both configurations ask in the same way, by the path and the resources. `caBundle` is left to whoever has made
+the certificate. */}}
+{{- define "drey-operator.webhook.entry" -}}
+name: flinkoperator.flink.apache.org
+admissionReviewVersions: [v1]
+clientConfig:
+  service:
+    name: flink-operator-webhook-service
+    namespace: {{ .context.Release.Namespace }}
+    path: {{ .path }}
+    port: 443
+failurePolicy: Fail
+sideEffects: None
+rules:
+  - apiGroups: [flink.apache.org]
+    apiVersions: ["*"]
+    scope: Namespaced
+    operations: [CREATE, UPDATE]
+    resources:
+      {{- toYaml .resources | nindent 6 }}
+{{- with .context.Values.watchNamespaces }}
+namespaceSelector:
+  matchExpressions:
+    - key: kubernetes.io/metadata.name
+      operator: In
+      values:
+        {{- toYaml . | nindent 8 }}
+{{- end }}
 {{- end }}
 
 {{/* Where pods are put, for the Deployment and the hook alike. */}}

@@ -37,12 +37,22 @@
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
   verbs: [get, create, update]
+{{- if include "drey-operator.webhook.ownCertificate" . }}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, create, update]
+{{- end }}
 {{- end }}
 
 {{- define "drey-operator.rights.cluster" -}}
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
   verbs: [get]
+{{- if include "drey-operator.webhook.ownCertificate" . }}
+- apiGroups: [admissionregistration.k8s.io]
+  resources: [validatingwebhookconfigurations, mutatingwebhookconfigurations]
+  verbs: [get, patch]
+{{- end }}
 {{- end }}
 
 {{/* What JobManagers do under the account of jobs: native ones make their TaskManagers, all of them keep

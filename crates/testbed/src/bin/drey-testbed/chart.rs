@@ -11,6 +11,7 @@
 mod helm;
 mod objects;
 mod served;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 
@@ -24,17 +25,20 @@ use objects::Objects;
 
 /// The default values of the Java operator's chart.
 const UPSTREAM: &str = "upstream-values.yaml";
-/// What the chart of the Java operator makes from them, but for the webhook. These names are those of objects that
-/// `helm upgrade` keeps.
+/// What the chart of the Java operator makes from them, but for the key store of the webhook and cert-manager's objects.
+/// These names are those of objects that `helm upgrade` keeps.
 const UPSTREAM_NAMES: &[(&str, &str)] = &[
     ("ClusterRole", "flink-operator"),
     ("ClusterRoleBinding", "flink-operator-role-binding"),
     ("ConfigMap", "flink-operator-config"),
     ("Deployment", "flink-kubernetes-operator"),
+    ("MutatingWebhookConfiguration", "flink-operator-drey-system-webhook-configuration"),
     ("Role", "flink"),
     ("RoleBinding", "flink-role-binding"),
+    ("Service", "flink-operator-webhook-service"),
     ("ServiceAccount", "flink"),
     ("ServiceAccount", "flink-operator"),
+    ("ValidatingWebhookConfiguration", "flink-operator-drey-system-webhook-configuration"),
 ];
 /// Values that are not known, at several depths.
 const UNKNOWN: &[&str] =
@@ -89,6 +93,9 @@ async fn check(args: &Args) -> Result<()> {
     for value in UNKNOWN {
         tally.check(value, refuses(&helm, value));
     }
+    for (what, outcome) in webhook::parts(&helm) {
+        tally.check(&what, outcome);
+    }
     for values in files(&args.chart.join("ci"))? {
         let file = values.file_name().and_then(|name| name.to_str()).context("values have names")?.to_owned();
         tally.check(&format!("{file}: lint"), helm.lint(&values));
@@ -113,6 +120,7 @@ async fn rendered(file: &str, objects: &Objects, kube: &Kube, tally: &mut Tally)
         Ok(operator) => {
             check("rights", objects.has_exactly_the_rights(operator));
             check("configuration", is_sound(file, operator, objects));
+            check("webhook", webhook::agrees(objects, operator));
         }
         Err(error) => check("configuration", Err(anyhow::anyhow!("{error:#}"))),
     }
@@ -224,7 +232,7 @@ fn keeps_names(objects: &Objects) -> Result<()> {
     for (kind, name) in UPSTREAM_NAMES {
         let object = objects.find(kind, name).with_context(|| format!("there is no {kind} {name}"))?;
         let namespace = object["metadata"]["namespace"].as_str();
-        let is_cluster_wide = kind.starts_with("Cluster");
+        let is_cluster_wide = kind.starts_with("Cluster") || kind.ends_with("WebhookConfiguration");
         ensure!(
             namespace == (!is_cluster_wide).then_some(RELEASE_NAMESPACE),
             "{kind} {name} is in {namespace:?}"

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, anyhow, ensure};
 use drey_engine::Namespaces;
 use drey_operator::Operator;
 use drey_operator::rights::{Need, Place, TABLE};
+use drey_operator::webhook::WebhookConfig;
 use regex::Regex;
 use serde_json::Value;
 
@@ -57,7 +58,7 @@ impl Objects {
 
     /// The ports of metrics and of probes that the Deployment declares.
     pub(crate) fn ports(&self) -> Result<(u16, u16)> {
-        let container = &self.deployment()?["spec"]["template"]["spec"]["containers"][0];
+        let container = self.container()?;
         let port = |name: &str| {
             let ports = container["ports"].as_array()?;
             let port = ports.iter().find(|port| port["name"] == name)?["containerPort"].as_u64()?;
@@ -70,6 +71,31 @@ impl Objects {
     pub(crate) fn may_be_two(&self) -> Result<bool> {
         let spec = &self.deployment()?["spec"];
         Ok(spec["replicas"].as_u64() > Some(1) || spec["strategy"]["type"] != "Recreate")
+    }
+
+    /// The webhook that drey would serve with the environment of the Deployment.
+    pub(crate) fn webhook(&self) -> Result<Option<WebhookConfig>> {
+        let variables = self.container()?["env"].as_array().context("the container has an environment")?;
+        let variable = |name: &str| {
+            let variable = variables.iter().find(|variable| variable["name"] == name)?;
+            variable["value"].as_str().map(str::to_owned)
+        };
+        Ok(WebhookConfig::of_environment(variable, RELEASE_NAMESPACE)?)
+    }
+
+    /// Whether drey makes the certificate of a webhook itself.
+    pub(crate) fn has_own_certificate(&self) -> Result<bool> {
+        Ok(self.webhook()?.is_some_and(|webhook| webhook.directory.is_none()))
+    }
+
+    /// drey's own container.
+    pub(crate) fn container(&self) -> Result<&Value> {
+        Ok(&self.pod()?["containers"][0])
+    }
+
+    /// The spec of drey's pods.
+    pub(crate) fn pod(&self) -> Result<&Value> {
+        Ok(&self.deployment()?["spec"]["template"]["spec"])
     }
 
     fn deployment(&self) -> Result<&Value> {
@@ -96,7 +122,7 @@ impl Objects {
 
     /// Roles and bindings give drey's account what `docs/rights.md` lists, and nothing else.
     pub(crate) fn has_exactly_the_rights(&self, operator: &Operator) -> Result<()> {
-        let (given, needed) = (self.given()?, needed(operator));
+        let (given, needed) = (self.given()?, needed(operator, self.has_own_certificate()?));
         let missing: Vec<String> = needed.difference(&given).map(shown).collect();
         let surplus: Vec<String> = given.difference(&needed).map(shown).collect();
         ensure!(
@@ -150,14 +176,13 @@ fn rights(role: &Value, namespace: Option<&str>) -> Result<Vec<Right>> {
     Ok(rights)
 }
 
-fn needed(operator: &Operator) -> BTreeSet<Right> {
+fn needed(operator: &Operator, has_own_certificate: bool) -> BTreeSet<Right> {
     let watched = match Namespaces::of(&operator.configuration().namespaces, RELEASE_NAMESPACE) {
         Namespaces::All => vec![None],
         Namespaces::List(list) => list.into_iter().map(Some).collect(),
     };
     let mut needed = BTreeSet::new();
-    // The chart makes no objects of the webhook, and so gives no rights on them.
-    for right in TABLE.iter().filter(|right| right.need != Need::Webhook) {
+    for right in TABLE.iter().filter(|right| right.need != Need::Webhook || has_own_certificate) {
         let places = match right.place {
             Place::Watched => watched.clone(),
             Place::Own => vec![Some(RELEASE_NAMESPACE.to_owned())],

@@ -108,7 +108,7 @@ pub(crate) async fn account_lacks_nothing(kube: &Kube, objects: &Objects, operat
     }
     let client = kube.client_with_token(&token(&admin, "flink-operator").await?).await?;
     let namespaces = Namespaces::of(&operator.configuration().namespaces, RELEASE_NAMESPACE);
-    let parts = rights::Parts { election: true, webhook: false };
+    let parts = rights::Parts { election: true, webhook: objects.has_own_certificate()? };
     let lacking = async || rights::lacking(&client, &namespaces, RELEASE_NAMESPACE, parts).await;
     ensure!(lacking().await.iter().any(Lack::is_fatal), "the account has all rights before it has roles");
     for object in objects.all().iter().filter(|object| RBAC.iter().any(|kind| object["kind"] == *kind)) {
