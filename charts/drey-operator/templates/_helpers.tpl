@@ -122,10 +122,10 @@ annotations:
 {{- end }}
 {{- end }}
 
-{{/* What both configurations ask in the same way, by the path and the resources. `caBundle` is left to whoever has made
+{{/* What both configurations ask in the same way, by the name, the path and the resources. `caBundle` is left to whoever has made
 the certificate. */}}
 {{- define "drey-operator.webhook.entry" -}}
-name: flinkoperator.flink.apache.org
+name: {{ .name }}.flink.apache.org
 admissionReviewVersions: [v1]
 clientConfig:
   service:

@@ -32,7 +32,7 @@ use crate::until;
 const SERVICE: &str = "flink-operator-webhook-service";
 const CONFIGURATION: &str = "flink-operator-default-webhook-configuration";
 const SECRET: &str = "drey-webhook-certificate";
-const REFUSAL: &str = "admission webhook \"flinkoperator.flink.apache.org\" denied the request: Flink Version must be \
+const REFUSAL: &str = "admission webhook \"validationwebhook.flink.apache.org\" denied the request: Flink Version must be \
                        defined.";
 
 fn object<K: serde::de::DeserializeOwned>(value: Value) -> K {
@@ -118,7 +118,7 @@ async fn register(client: &Client, port: u16) {
         json!({
             "metadata": { "name": CONFIGURATION },
             "webhooks": [{
-                "name": "flinkoperator.flink.apache.org",
+                "name": "validationwebhook.flink.apache.org",
                 "admissionReviewVersions": ["v1"],
                 "clientConfig": { "service": {
                     "name": SERVICE, "namespace": "default", "path": path, "port": port } },
