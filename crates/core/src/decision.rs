@@ -236,8 +236,6 @@ waiting_for! {
     SessionCluster true,
     /// A cluster of that name belongs to somebody else.
     NameTaken true,
-    /// Another operator process has taken over.
-    NotLeader false,
     /// The action was refused.
     ActionRefused false,
     /// An invariant was broken; this resource is frozen.

@@ -296,6 +296,12 @@ impl Default for Journal {
 }
 
 impl Journal {
+    /// Whether a process that became leader after the term `epoch` has written it: whoever still holds that term
+    /// has been deposed and does nothing more (S21).
+    pub fn is_of_later_leader(&self, epoch: i64) -> bool {
+        self.epoch > epoch
+    }
+
     /// The spec that the last run really ran: the stable one while and after a rollback.
     pub fn deployed(&self) -> Option<&Reconciled> {
         match (self.state, &self.stable) {

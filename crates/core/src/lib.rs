@@ -45,6 +45,10 @@ pub fn decide(
     policy: &Policy,
     now: Now,
 ) -> Decision {
+    if journal.is_of_later_leader(policy.epoch) {
+        // Another process leads now: this one writes nothing any more, not even that.
+        return render::unchanged(journal, policy);
+    }
     let step = plan::step(resource, observed, journal, policy, now);
     render::decision(resource, journal, step, policy, now)
 }

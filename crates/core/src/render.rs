@@ -22,15 +22,8 @@ pub(crate) fn decision(
     policy: &Policy,
     now: Now,
 ) -> Decision {
-    if draft.look_closer || is_deposed(before, policy) {
-        return Decision {
-            journal: before.clone(),
-            action: None,
-            look_closer: draft.look_closer,
-            events: Vec::new(),
-            pace: Pace::Fast,
-            wake_after_ms: policy.progress_interval_ms,
-        };
+    if draft.look_closer {
+        return Decision { look_closer: true, ..unchanged(before, policy) };
     }
     draft.journal.waiting = draft.waiting.as_ref().map(|waiting| WaitRecord {
         reason: shared(before.waiting.as_ref().map(|last| &last.reason), waiting.what.as_str()),
@@ -61,9 +54,16 @@ fn patience_ms(journal: &Journal, policy: &Policy, now: Now) -> i64 {
     (waited_ms / 4).clamp(policy.progress_interval_ms, policy.progress_interval_ms.saturating_mul(30))
 }
 
-/// Whoever has lost the leadership writes nothing any more, not even that.
-fn is_deposed(before: &Journal, policy: &Policy) -> bool {
-    before.epoch > policy.epoch
+/// Nothing is written and nothing done.
+pub(crate) fn unchanged(before: &Journal, policy: &Policy) -> Decision {
+    Decision {
+        journal: before.clone(),
+        action: None,
+        look_closer: false,
+        events: Vec::new(),
+        pace: Pace::Fast,
+        wake_after_ms: policy.progress_interval_ms,
+    }
 }
 
 fn record_problem(draft: &mut Draft<'_>, before: &Journal) {

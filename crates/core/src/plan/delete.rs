@@ -3,7 +3,7 @@
 
 use drey_api::kinds::{FlinkJobState, JobState, UpgradeMode};
 
-use super::{Draft, resolve, start, stop};
+use super::{Draft, complete, start, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::{Action, WaitingFor};
 use crate::observed::Seen;
@@ -42,8 +42,8 @@ pub(super) fn plan(draft: &mut Draft<'_>) {
                     "the job is not RUNNING, and `kubernetes.operator.job.savepoint-on-deletion` asks for a savepoint \
                      first; set it to false to delete without one",
                 );
-                if resolve::waits_in_vain(draft) {
-                    resolve::completes(draft);
+                if complete::waits_in_vain(draft) {
+                    complete::begin(draft);
                 }
                 return;
             }

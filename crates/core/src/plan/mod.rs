@@ -6,6 +6,7 @@
 //! 3. the goal: [`delete`], [`transition`] (stop, then start), [`rollback`], or [`rest`].
 
 mod absorb;
+mod complete;
 mod delete;
 mod draft;
 mod resolve;
@@ -36,10 +37,6 @@ pub(crate) fn step<'a>(
     now: Now,
 ) -> Draft<'a> {
     let mut draft = Draft::new(resource, observed, journal, policy, now);
-    if journal.epoch > policy.epoch {
-        draft.wait(WaitingFor::NotLeader, "another operator process has taken over this resource");
-        return draft;
-    }
     draft.journal.epoch = policy.epoch;
     if takeover::is_session_cluster(&draft) {
         draft.wait(

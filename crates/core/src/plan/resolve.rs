@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use drey_api::kinds::{FlinkJobState, JobState, ReconciliationState, SavepointFormat, UpgradeMode};
 
-use super::{Draft, Flow, delete, rollback, stop};
+use super::{Draft, Flow, complete, rollback, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::{Action, Deployment, WaitingFor};
 use crate::goal::{Goal, goal};
 use crate::intent::{DeployTarget, Intent, IntentKind, SnapshotCause};
-use crate::journal::{End, Last, Restored, Run, SavepointCause, SavepointRecord};
+use crate::journal::{End, Last, Restored, SavepointCause, SavepointRecord};
 use crate::observed::{Cluster, Operation, Seen, StoredSnapshot};
 use crate::restore::Restore;
 
@@ -19,7 +19,7 @@ pub(super) fn resolve(draft: &mut Draft<'_>) -> Flow {
     let Some(intent) = draft.journal.intent.clone() else { return Flow::GoOn };
     match &intent.kind {
         IntentKind::Deploy { .. } => deploy(draft),
-        IntentKind::Complete { cluster_uid } => complete(draft, &intent, cluster_uid),
+        IntentKind::Complete { cluster_uid } => complete::go_on(draft, &intent, cluster_uid),
         IntentKind::Stop { target_directory, .. } => stop_with_savepoint(draft, &intent, target_directory),
         IntentKind::Cancel { .. } => cancel(draft, &intent),
         IntentKind::Teardown { cluster_uid } => teardown(draft, cluster_uid),
@@ -97,7 +97,7 @@ fn created(draft: &mut Draft<'_>, intent: &Intent, cluster: &Cluster, target: De
     // A late create of an earlier attempt: same run, older spec. The next steps bring it up to date.
     let outdated = cluster.generation.is_some_and(|generation| generation < run.generation);
     if !cluster.terminating && cluster.missing.is_some() && !gives_way(draft, intent, target) {
-        return create_missing(draft, intent, cluster, target);
+        return complete::create_missing(draft, intent, cluster, target);
     }
     draft.close();
     deployed(draft, target, outdated);
@@ -117,82 +117,8 @@ fn deployed(draft: &mut Draft<'_>, target: DeployTarget, outdated: bool) {
     }
 }
 
-/// Whoever made the cluster has not come to the end of it.
-fn create_missing(draft: &mut Draft<'_>, intent: &Intent, cluster: &Cluster, target: DeployTarget) -> Flow {
-    let missing = cluster.missing.as_deref().unwrap_or_default();
-    refused_or_waiting(draft, intent, || format!("the cluster is being created: {missing} is missing"));
-    if draft.is_due()
-        && let Some(deployment) = deployment(draft, target)
-    {
-        draft.send(Action::Complete { cluster_uid: cluster.uid.clone(), deployment: Box::new(deployment) });
-    }
-    Flow::Done
-}
-
-/// Something of our cluster is missing.
-pub(super) fn lacks_parts(draft: &Draft<'_>) -> bool {
-    let cluster = draft.observed.cluster.present();
-    cluster.is_some_and(|cluster| cluster.owned && !cluster.terminating && cluster.missing.is_some())
-}
-
-/// Opens the intent to create what somebody has removed of the cluster of the current run, when it is on record what
-/// that was made from. Returns whether it did.
-pub(super) fn completes(draft: &mut Draft<'_>) -> bool {
-    let Some(cluster) = draft.observed.cluster.present() else { return false };
-    let cluster_uid = cluster.uid.clone();
-    let of_run = |run: &Run| {
-        run.end.is_none()
-            && run.cluster_uid.as_ref() == Some(&cluster.uid)
-            && cluster.seq == Some(run.seq)
-            && cluster.generation == Some(run.generation)
-    };
-    if !lacks_parts(draft) || !draft.journal.run.as_ref().is_some_and(of_run) {
-        return false;
-    }
-    if draft.is_live() {
-        draft.open(IntentKind::Complete { cluster_uid }, None);
-        resolve(draft);
-    }
-    true
-}
-
-/// Whether the step waits for a JobManager that cannot come up because something of its cluster is missing.
-pub(super) fn waits_in_vain(draft: &Draft<'_>) -> bool {
-    let silent = draft.observed.rest.as_ref().is_none_or(|rest| !rest.reachable);
-    silent && draft.waiting.is_some() && draft.journal.intent.is_none() && lacks_parts(draft)
-}
-
-/// What is missing of the cluster is created, until nothing is, or something else is wanted.
-fn complete(draft: &mut Draft<'_>, intent: &Intent, uid: &Arc<str>) -> Flow {
-    let target = match draft.journal.state {
-        ReconciliationState::RolledBack => DeployTarget::Stable,
-        ReconciliationState::Deployed | ReconciliationState::Upgrading | ReconciliationState::RollingBack => {
-            DeployTarget::Reconciled
-        }
-    };
-    match &draft.observed.cluster {
-        Seen::Unknown => draft.wait(WaitingFor::ClusterNotKnown, "the cluster could not be looked at"),
-        Seen::Present(cluster)
-            if cluster.uid == *uid && cluster.owned && !cluster.terminating && cluster.missing.is_some() =>
-        {
-            let cluster = cluster.clone();
-            let edited = draft.resource.generation != intent.generation;
-            let unwanted = draft.resource.deleting && !delete::wants_savepoint(draft);
-            if draft.journal.end().is_some() || edited || unwanted || rolls_back(draft, intent, target) {
-                draft.close();
-                return Flow::GoOn;
-            }
-            create_missing(draft, intent, &cluster, target)
-        }
-        Seen::Present(_) | Seen::Absent => {
-            draft.close();
-            Flow::GoOn
-        }
-    }
-}
-
 /// The words for an action that is on its way, or was certainly not applied.
-fn refused_or_waiting(draft: &mut Draft<'_>, intent: &Intent, waiting: impl FnOnce() -> String) {
+pub(super) fn refused_or_waiting(draft: &mut Draft<'_>, intent: &Intent, waiting: impl FnOnce() -> String) {
     if let Some(refused) = draft.observed.refused.as_ref().filter(|refused| refused.seq == intent.seq) {
         let message = refused.message.clone();
         draft.problem("Error", "JobManagerDeployment", message.clone());
@@ -235,7 +161,7 @@ fn gives_way(draft: &mut Draft<'_>, intent: &Intent, target: DeployTarget) -> bo
     unwanted || rolls_back(draft, intent, target)
 }
 
-fn rolls_back(draft: &mut Draft<'_>, intent: &Intent, target: DeployTarget) -> bool {
+pub(super) fn rolls_back(draft: &mut Draft<'_>, intent: &Intent, target: DeployTarget) -> bool {
     target == DeployTarget::Reconciled
         && draft.resource.generation == intent.generation
         && rollback::is_due(draft)
@@ -280,7 +206,7 @@ fn prepare(draft: &Draft<'_>, restore: &Restore) -> Result<Option<Action>, ()> {
 }
 
 /// What the cluster of the current run is made from.
-fn deployment(draft: &Draft<'_>, target: DeployTarget) -> Option<Deployment> {
+pub(super) fn deployment(draft: &Draft<'_>, target: DeployTarget) -> Option<Deployment> {
     let run = draft.journal.run.as_ref()?;
     let recorded = match target {
         DeployTarget::Reconciled => draft.journal.reconciled.as_ref()?,

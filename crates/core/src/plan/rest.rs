@@ -6,7 +6,7 @@ use std::sync::Arc;
 use drey_api::desired::Desired;
 use drey_api::kinds::{FlinkJobState, JobState, ReconciliationState, UpgradeMode};
 
-use super::{Draft, resolve, rollback, snapshots, start, stop};
+use super::{Draft, complete, rollback, snapshots, start, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::WaitingFor;
 use crate::health::{Verdict, judge};
@@ -22,7 +22,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
         rollback::begin(draft);
         return;
     }
-    if resolve::completes(draft) {
+    if complete::begin(draft) {
         return;
     }
     let observed = draft.observed;
@@ -37,7 +37,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
         Situation::Gone => gone(draft, desired),
         Situation::Ended(state) => ended(draft, desired, state),
         // Nobody knows any more what it was made from: a new one goes on.
-        Situation::Failing(..) if resolve::lacks_parts(draft) => restart_cluster(draft),
+        Situation::Failing(..) if complete::lacks_parts(draft) => restart_cluster(draft),
         Situation::Failing(reason, message) => failing(draft, reason, message),
         Situation::Starting => {
             draft.wait(WaitingFor::JobManagerStarting, "the JobManager is starting");

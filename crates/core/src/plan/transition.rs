@@ -6,7 +6,7 @@ use drey_api::desired::Desired;
 use drey_api::diff::{Effect, SpecChange, compare};
 use drey_api::kinds::{JobState, ReconciliationState, UpgradeMode};
 
-use super::{Draft, resolve, rest, rollback, start, stop};
+use super::{Draft, complete, rest, rollback, start, stop};
 use crate::goal::job_state;
 use crate::journal::{Reconciled, Stable};
 
@@ -54,7 +54,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
         JobState::Running => {
             stop::plan(draft, desired, effect);
             // Nobody knows any more what an adopted cluster was made from: what it left goes on without it.
-            if resolve::waits_in_vain(draft) && !resolve::completes(draft) && draft.is_live() {
+            if complete::waits_in_vain(draft) && !complete::begin(draft) && draft.is_live() {
                 draft.waiting = None;
                 stop::teardown(draft, UpgradeMode::LastState);
             }
