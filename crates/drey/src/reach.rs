@@ -1,5 +1,5 @@
-//! How JobManagers of a cluster are reached: from inside by their Services, from outside through the API server, with
-//! what the kubeconfig holds. Refuses to know Flink.
+//! How JobManagers are reached: by their own addresses from the same machine or from inside their cluster, and through
+//! the API server from elsewhere, with what the kubeconfig holds. Refuses to know Flink.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl JobManagers {
     /// # Errors
     /// When TLS cannot be set up.
     pub(crate) fn from_inside() -> Result<Self, Failure> {
-        Ok(Self { reach: Reach::Services, http: built(client())? })
+        Ok(Self { reach: Reach::Services, http: direct()? })
     }
 
     /// From anywhere else, through the API server of `config`.
@@ -69,6 +69,14 @@ fn token(config: &kube::Config) -> Result<Option<String>, Failure> {
     let text = std::fs::read_to_string(file)
         .map_err(|error| Failure::new(Kind::Invalid, error.to_string()).on(file.clone()))?;
     Ok(Some(text.trim().to_owned()))
+}
+
+/// The HTTP client for JobManagers that are reached by their own addresses.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub(crate) fn direct() -> Result<reqwest::Client, Failure> {
+    built(client())
 }
 
 fn client() -> reqwest::ClientBuilder {

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::files::Files;
 use super::resume;
-use super::stack::{Stack, http_client, unusable};
+use super::stack::{Stack, unusable};
 
 /// How often the end of a process is looked for.
 const LOOK: Duration = Duration::from_millis(100);
@@ -92,7 +92,7 @@ async fn from_outside(args: &Args, files: &Files, pid: u32) -> Result<(), Failur
 /// After a crash of drey its processes run on. They can be stopped properly only by a drey.
 async fn by_ourselves(args: &Args) -> Result<(), Failure> {
     say("drey had ended without its processes; starting it to stop them");
-    let stack = Stack::start(&args.dir, None, http_client()?).await?;
+    let stack = Stack::start(&args.dir, None, crate::reach::direct()?).await?;
     let settled = settle(args, &stack.connection(None)).await;
     stack.stop().await;
     settled

@@ -3,7 +3,6 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use drey_apiserver::{ApiServer, Auth};
 use drey_cli::connection::Connection;
@@ -24,8 +23,6 @@ use super::{definitions, log};
 
 /// Namespace of objects that name none.
 pub(crate) const NAMESPACE: &str = "default";
-/// How long an idle connection to a JobManager is kept.
-const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
 /// Everything that runs in `drey up`.
 pub(crate) struct Stack {
@@ -177,18 +174,6 @@ fn open_store(files: &Files) -> Result<ApiServer, Failure> {
     ApiServer::open(&files.store()).map_err(|error| {
         Failure::new(Kind::Failed, error.to_string()).on(files.store().display().to_string())
     })
-}
-
-/// The HTTP client of the process.
-///
-/// # Errors
-/// When TLS cannot be set up.
-pub(crate) fn http_client() -> Result<reqwest::Client, Failure> {
-    reqwest::Client::builder()
-        .pool_max_idle_per_host(1)
-        .pool_idle_timeout(IDLE_CONNECTION)
-        .build()
-        .map_err(|error| Failure::new(Kind::Internal, format!("no HTTP client: {error}")))
 }
 
 /// Running processes of Flink know the API by the port that it had before, so that port is kept.

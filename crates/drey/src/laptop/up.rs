@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::display::Display;
 use super::files::Files;
 use super::resume;
-use super::stack::{NAMESPACE, Stack, http_client};
+use super::stack::{NAMESPACE, Stack};
 use super::{detach, fetch};
 
 /// Run FlinkDeployments on this machine
@@ -47,7 +47,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
     let namespace = connection.namespace.as_deref();
     let documents = read_files(args, namespace)?;
-    let http = http_client()?;
+    let http = crate::reach::direct()?;
     fetch::distributions(&documents, &http).await?;
     if args.detach {
         return detach::start(args.dir.clone(), args.port, &documents, namespace).await;
