@@ -51,7 +51,8 @@ pub(crate) fn chart(helm: &Path, programs: &Path, counts: &mut Counts) -> Result
     counted(chart, counts)
 }
 
-/// The scenarios on a real Kubernetes API: native mode on every Flink of the tests, and standalone mode on one.
+/// The scenarios on a real Kubernetes API: native mode on every Flink of the tests, and standalone mode on one; and what
+/// can be done wrong there.
 pub(crate) fn on_cluster(drey: &Path, jar: &Path, programs: &Path, counts: &mut Counts) -> Result<()> {
     let native = needs::FLINK.iter().map(|(minor, _)| (*minor, "native"));
     for (minor, mode) in native.chain(needs::FLINK.first().map(|(minor, _)| (*minor, "standalone"))) {
@@ -60,7 +61,9 @@ pub(crate) fn on_cluster(drey: &Path, jar: &Path, programs: &Path, counts: &mut 
         scenarios.arg("--distributions").arg(needs::cache().join("flink"));
         counted(scenarios, counts)?;
     }
-    Ok(())
+    let mut bad_input = over("dev", "bad-input", drey, jar);
+    bad_input.arg("--programs").arg(programs).arg("--distributions").arg(needs::cache().join("flink"));
+    counted(bad_input, counts)
 }
 
 /// The scenarios on every Flink of the tests, and the real kubectl.

@@ -109,6 +109,10 @@ the chart of the Java operator. */}}
 {{- if and (include "drey-operator.webhook" .) (not (include "drey-operator.webhook.secretName" .)) }}true{{ end }}
 {{- end }}
 
+{{- define "drey-operator.policy.name" -}}
+flink-operator-{{ .Release.Namespace }}-policy
+{{- end }}
+
 {{/* Metadata of both webhook configurations. drey knows them by this name. */}}
 {{- define "drey-operator.webhook.metadata" -}}
 name: flink-operator-{{ .Release.Namespace }}-webhook-configuration

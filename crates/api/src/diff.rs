@@ -160,7 +160,7 @@ impl Comparison {
         self.field("imagePullPolicy", image_pull_policy, &new.image_pull_policy, Field::Other);
         self.field("serviceAccount", service_account, &new.service_account, Field::Other);
         self.field("flinkVersion", flink_version, &new.flink_version, Field::Other);
-        self.field("ingress", ingress, &new.ingress, Field::Other);
+        self.field("ingress", ingress, &new.ingress, Field::Noted);
         self.pod_template("podTemplate", pod_template.as_ref(), new.pod_template.as_ref());
         let manager = |spec: &Option<crate::kinds::JobManagerSpec>| {
             spec.clone().map(|mut spec| {

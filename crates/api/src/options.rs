@@ -68,6 +68,10 @@ pub struct Options {
     pub startup_probe_enabled: bool,
     /// `kubernetes.operator.pod-template.merge-arrays-by-name`.
     pub merge_arrays_by_name: bool,
+    /// `kubernetes.operator.ingress.manage`.
+    pub ingress_managed: bool,
+    /// `kubernetes.operator.ingress.http-route.gateway`: `namespace/name` or `namespace/name/listener`.
+    pub http_route_gateway: Option<String>,
     /// Whether Flink's high availability is on: `high-availability.type` is set and not `NONE`.
     pub high_availability: bool,
     /// `execution.checkpointing.savepoint-dir` or `state.savepoints.dir`.
@@ -140,6 +144,8 @@ impl Default for Options {
             in_place_scaling_enabled: true,
             startup_probe_enabled: true,
             merge_arrays_by_name: false,
+            ingress_managed: true,
+            http_route_gateway: None,
             high_availability: false,
             savepoint_directory: None,
             checkpoint_directory: None,
@@ -242,6 +248,8 @@ impl Options {
         reader.duration(operator::SHUTDOWN_TTL.names, &mut self.shutdown_ttl_ms);
         reader.boolean(operator::STARTUP_PROBE.names, &mut self.startup_probe_enabled);
         reader.boolean(operator::MERGE_ARRAYS_BY_NAME.names, &mut self.merge_arrays_by_name);
+        reader.boolean(operator::INGRESS_MANAGE.names, &mut self.ingress_managed);
+        self.http_route_gateway = reader.text(operator::HTTP_ROUTE_GATEWAY.names);
         let mut enabled = false;
         reader.boolean(operator::HEALTH_CHECK.names, &mut enabled);
         let health = HealthCheck::read(reader);

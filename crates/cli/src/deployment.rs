@@ -167,6 +167,7 @@ impl View {
             "Deploy" => "the JobManager starts, the job runs, and the deployment becomes STABLE",
             "StopWithSavepoint" => "the job stops, its savepoint is recorded, and the cluster is taken down",
             "Cancel" => "the job ends with its checkpoints kept, and the cluster is taken down",
+            "Scale" => "the cluster gets as many TaskManagers as the spec says; the job adapts",
             "Complete" => "what is missing of the cluster is created again; the job runs on",
             "Teardown" if self.deleting => "the last process ends, and the resource goes away",
             "Teardown" => "the last process ends, and only then the next run's state is chosen",

@@ -42,6 +42,13 @@ pub enum Action {
         /// What it was made from.
         deployment: Box<Deployment>,
     },
+    /// Let the cluster with this uid have this many TaskManagers. Another cluster is left alone.
+    Scale {
+        /// The incarnation.
+        cluster_uid: Arc<str>,
+        /// How many, at least one.
+        task_managers: i32,
+    },
     /// Delete exactly these high-availability ConfigMaps, as (name, uid).
     DeleteHighAvailability(Vec<(Arc<str>, Arc<str>)>),
     /// Remove the job graphs from these ConfigMaps, as (name, resourceVersion).
@@ -123,6 +130,7 @@ impl Action {
             | Action::DeleteCluster { .. } => true,
             Action::AddFinalizer
             | Action::Complete { .. }
+            | Action::Scale { .. }
             | Action::Stop { .. }
             | Action::Cancel { .. }
             | Action::Savepoint { .. }
@@ -218,6 +226,8 @@ waiting_for! {
     ClusterTerminating false,
     /// The new cluster is being created.
     ClusterCreating false,
+    /// The cluster is given another number of TaskManagers.
+    Scaling false,
     /// A savepoint or checkpoint is under way.
     SnapshotInProgress false,
     /// A checkpoint young enough for the upgrade is under way.

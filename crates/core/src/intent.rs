@@ -40,6 +40,11 @@ pub enum IntentKind {
         /// The incarnation.
         cluster_uid: Arc<str>,
     },
+    /// Give the cluster of the current run as many TaskManagers as the deployed spec says.
+    Scale {
+        /// The incarnation.
+        cluster_uid: Arc<str>,
+    },
     /// Stop the job with a savepoint.
     Stop {
         /// The job.
@@ -114,6 +119,7 @@ impl IntentKind {
     pub fn leaves_running(&self) -> bool {
         match self {
             IntentKind::Complete { .. }
+            | IntentKind::Scale { .. }
             | IntentKind::Savepoint { .. }
             | IntentKind::Checkpoint { .. }
             | IntentKind::Dispose { .. } => true,
@@ -129,6 +135,7 @@ impl IntentKind {
         match self {
             IntentKind::Deploy { .. } => "Deploy",
             IntentKind::Complete { .. } => "Complete",
+            IntentKind::Scale { .. } => "Scale",
             IntentKind::Stop { .. } => "StopWithSavepoint",
             IntentKind::Cancel { .. } => "Cancel",
             IntentKind::Teardown { .. } => "Teardown",

@@ -89,6 +89,9 @@ pub struct Cluster {
     pub phase: ClusterPhase,
     /// No JobManager of this incarnation ever became available, so no job of it ever ran.
     pub never_available: bool,
+    /// How many TaskManagers it is to have. `None` where Flink itself starts as many as the job needs, or where nobody
+    /// knows.
+    pub task_managers: Option<i32>,
     /// What belongs to it and does not exist, in words; `None` when it is whole. Whoever made it may have died over
     /// it, or somebody has removed a part.
     pub missing: Option<Arc<str>>,

@@ -10,6 +10,7 @@ use drey_api::kinds::{
 
 use crate::Now;
 use crate::decision::{Decision, Pace, WaitingFor};
+use crate::goal::job_state;
 use crate::journal::{ConditionRecord, Journal, Problem, Stable, WaitRecord};
 use crate::plan::Draft;
 use crate::resource::{Policy, Resource};
@@ -174,8 +175,9 @@ fn ready<'j>(resource: &Resource, journal: &'j Journal) -> Words<'j> {
         // A snapshot that is being taken does not make a running job less ready.
         LifecycleState::Stable => current && journal.waiting.as_ref().is_none_or(takes_snapshot),
         LifecycleState::Suspended => current,
-        LifecycleState::Created
-        | LifecycleState::Upgrading
+        // Created suspended: it is as the spec asks, and has never been anything else.
+        LifecycleState::Created => current && is_to_wait(resource, journal),
+        LifecycleState::Upgrading
         | LifecycleState::Deployed
         | LifecycleState::RollingBack
         | LifecycleState::RolledBack
@@ -185,13 +187,19 @@ fn ready<'j>(resource: &Resource, journal: &'j Journal) -> Words<'j> {
     };
     let (reason, message): (Cow<'_, str>, Cow<'_, str>) = match (&journal.waiting, ready) {
         (Some(waiting), false) => words_of(waiting),
-        (_, true) if state == LifecycleState::Suspended => {
+        (_, true) if matches!(state, LifecycleState::Suspended | LifecycleState::Created) => {
             ("Suspended".into(), "the job is suspended, as the spec asks".into())
         }
         (_, true) => ("Stable".into(), "the spec is deployed and stable".into()),
+        (None, false) if state == LifecycleState::RolledBack => ("RolledBack".into(), ROLLED_BACK.into()),
         (None, false) => (camel(state.as_str()).into(), format!("lifecycle state {}", state.as_str()).into()),
     };
     ("Ready", ready, reason, message)
+}
+
+fn is_to_wait(resource: &Resource, journal: &Journal) -> bool {
+    let suspended = resource.desired.as_ref().is_ok_and(|desired| job_state(desired) == JobState::Suspended);
+    suspended && journal.waiting.is_none()
 }
 
 fn words_of(waiting: &WaitRecord) -> (Cow<'_, str>, Cow<'_, str>) {
@@ -209,10 +217,20 @@ fn reconciling(journal: &Journal) -> Words<'_> {
 }
 
 fn stalled(journal: &Journal) -> Words<'_> {
-    let waiting = journal.waiting.as_ref().filter(|waiting| waiting.stalled);
-    let (reason, message) = waiting.map_or(("Progressing".into(), "".into()), words_of);
-    ("Stalled", waiting.is_some(), reason, message)
+    match &journal.waiting {
+        Some(waiting) if waiting.stalled => {
+            let (reason, message) = words_of(waiting);
+            ("Stalled", true, reason, message)
+        }
+        // What the spec asks for does not come by itself any more.
+        None if journal.state == ReconciliationState::RolledBack => {
+            ("Stalled", true, "RolledBack".into(), ROLLED_BACK.into())
+        }
+        Some(_) | None => ("Stalled", false, "Progressing".into(), "".into()),
+    }
 }
+
+const ROLLED_BACK: &str = "the spec did not become stable and the last stable one runs: edit the spec";
 
 /// `ROLLED_BACK` → `RolledBack`: a condition reason has no underscore.
 fn camel(word: &str) -> String {

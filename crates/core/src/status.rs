@@ -163,6 +163,7 @@ fn read_intent(record: Option<&IntentRecord>) -> Result<(Option<Intent>, i64, i6
         },
         "Cancel" => IntentKind::Cancel { job_id: job_id(record) },
         "Complete" => IntentKind::Complete { cluster_uid: cluster_uid(record) },
+        "Scale" => IntentKind::Scale { cluster_uid: cluster_uid(record) },
         "Teardown" => IntentKind::Teardown { cluster_uid: cluster_uid(record) },
         "Savepoint" => IntentKind::Savepoint {
             job_id: job_id(record),
@@ -579,7 +580,9 @@ fn write_intent(journal: &Journal) -> Option<IntentRecord> {
             record.drain = Some(*drain);
         }
         IntentKind::Cancel { job_id } => record.job_id = Some(job_id.as_str().to_owned()),
-        IntentKind::Complete { cluster_uid } | IntentKind::Teardown { cluster_uid } => {
+        IntentKind::Complete { cluster_uid }
+        | IntentKind::Scale { cluster_uid }
+        | IntentKind::Teardown { cluster_uid } => {
             record.cluster_uid = Some(cluster_uid.to_string());
         }
         IntentKind::Savepoint { job_id, trigger_id, target_directory, cause } => {

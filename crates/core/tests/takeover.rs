@@ -138,6 +138,7 @@ impl Moment {
             flink_version: None,
             phase: if available { ClusterPhase::Available } else { ClusterPhase::Starting },
             never_available: !available && !progressed,
+            task_managers: None,
             missing: None,
         })
     }
@@ -372,9 +373,11 @@ impl World {
                     flink_version: Some(deployment.desired.flink_version),
                     phase: ClusterPhase::Available,
                     never_available: false,
+                    task_managers: None,
                     missing: None,
                 });
             }
+            Action::Scale { .. } => panic!("clusters of native jobs are not scaled by an operator"),
             Action::Stop { target_directory, .. } => {
                 assert!(matches!(intent, Some(IntentKind::Stop { .. })), "it is on record");
                 let path: Arc<str> = format!("{target_directory}/savepoint").into();

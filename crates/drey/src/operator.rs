@@ -49,13 +49,24 @@ enum LogFormat {
     Json,
 }
 
+/// What clusters log with when their resource does not say: the files beside the configuration, else drey's own.
+fn logging(sources: &Sources) -> Result<LoggingFiles, Failure> {
+    let files = sources.logging().map_err(|error| Failure::new(Kind::Invalid, error.to_string()))?;
+    let own = LoggingFiles::default();
+    Ok(LoggingFiles {
+        log4j_console: files.log4j_console.or(own.log4j_console),
+        logback_console: files.logback_console.or(own.logback_console),
+    })
+}
+
 /// Runs the operator.
 ///
 /// # Errors
 /// Why it does not start or ended.
 pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
-    let operator =
-        Operator::read(Sources::of_environment(args.config.clone())).map_err(|error| failure(&error))?;
+    let sources = Sources::of_environment(args.config.clone());
+    let logging = logging(&sources)?;
+    let operator = Operator::read(sources).map_err(|error| failure(&error))?;
     let OperatorConnection { connection, outside } = connection.connect_operator().await?;
     let own_namespace = variable("OPERATOR_NAMESPACE").unwrap_or_else(|| connection.namespace.clone());
     let webhook = WebhookConfig::of_environment(variable, &own_namespace)
@@ -77,7 +88,7 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         client: connection.client.clone(),
         namespaces,
         reach,
-        logging: LoggingFiles::default(),
+        logging,
     });
     let means = Means {
         launcher: Arc::new(launcher),

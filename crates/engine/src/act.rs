@@ -102,6 +102,7 @@ pub(crate) fn kind(action: &Action) -> &'static str {
         Action::RemoveFinalizer => "remove_finalizer",
         Action::Deploy(_) => "deploy",
         Action::Complete { .. } => "complete",
+        Action::Scale { .. } => "scale",
         Action::DeleteHighAvailability(_) => "delete_high_availability",
         Action::StripJobGraphs(_) => "strip_job_graphs",
         Action::Stop { .. } => "stop",
@@ -120,6 +121,7 @@ pub(crate) fn words(action: &Action) -> &'static str {
         Action::RemoveFinalizer => "removing the finalizer",
         Action::Deploy(_) => "creating the cluster",
         Action::Complete { .. } => "creating what is missing of the cluster",
+        Action::Scale { .. } => "changing the number of TaskManagers",
         Action::DeleteHighAvailability(_) => "removing the high-availability data of earlier runs",
         Action::StripJobGraphs(_) => "removing the old job graph from the high-availability data",
         Action::Stop { .. } => "stopping the job with a savepoint",
@@ -150,6 +152,7 @@ impl Actor {
             | Action::RemoveFinalizer
             | Action::DeleteHighAvailability(_)
             | Action::StripJobGraphs(_)
+            | Action::Scale { .. }
             | Action::Stop { .. }
             | Action::Cancel { .. }
             | Action::Savepoint { .. }
@@ -166,6 +169,9 @@ impl Actor {
             Action::Deploy(deployment) => self.launcher.apply(&target, deployment).await.into(),
             Action::Complete { cluster_uid, deployment } => {
                 self.launcher.complete(&target, cluster_uid, deployment).await.into()
+            }
+            Action::Scale { cluster_uid, task_managers } => {
+                self.launcher.scale(&target, cluster_uid, *task_managers).await.into()
             }
             Action::DeleteCluster { uid } => self.launcher.delete(&target, uid).await.into(),
             Action::DeleteHighAvailability(maps) => {
@@ -265,6 +271,7 @@ async fn request(
         | Action::RemoveFinalizer
         | Action::Deploy(_)
         | Action::Complete { .. }
+        | Action::Scale { .. }
         | Action::DeleteHighAvailability(_)
         | Action::StripJobGraphs(_)
         | Action::DeleteCluster { .. } => Outcome::Refused("this is no request to Flink".to_owned()),

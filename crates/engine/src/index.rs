@@ -32,6 +32,8 @@ pub(crate) struct Slot {
     pub(crate) acting: Option<&'static str>,
     /// The last action was refused.
     pub(crate) refused: Option<Refused>,
+    /// Why what stands in front of the cluster is not as the spec asks, as it was last told.
+    pub(crate) exposure_failure: Option<Arc<str>>,
     /// Flink's id of the disposal that was asked for last, with the number of its intent.
     pub(crate) disposal: Option<(i64, drey_flink::TriggerId)>,
     /// Steps that failed in a row.
@@ -99,6 +101,7 @@ impl Slot {
             poll: None,
             acting: None,
             refused: None,
+            exposure_failure: None,
             disposal: None,
             failures: 0,
             frozen: None,

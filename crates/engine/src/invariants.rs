@@ -100,6 +100,9 @@ fn write_ahead(journal: &Journal, action: &Action) -> Result<(), Broken> {
             Action::Complete { cluster_uid, deployment },
             Some(IntentKind::Complete { cluster_uid: on_record }),
         ) => cluster_uid == on_record && is_run(journal, cluster_uid, deployment),
+        (Action::Scale { cluster_uid, .. }, Some(IntentKind::Scale { cluster_uid: on_record })) => {
+            cluster_uid == on_record
+        }
         (Action::DeleteCluster { uid }, Some(IntentKind::Teardown { cluster_uid })) => uid == cluster_uid,
         (Action::StripJobGraphs(_), Some(IntentKind::Deploy { restore, .. })) => {
             *restore == Restore::LastState
@@ -113,6 +116,7 @@ fn write_ahead(journal: &Journal, action: &Action) -> Result<(), Broken> {
         (
             Action::Deploy(_)
             | Action::Complete { .. }
+            | Action::Scale { .. }
             | Action::Stop { .. }
             | Action::Savepoint { .. }
             | Action::Checkpoint { .. }
@@ -164,6 +168,7 @@ fn on_evidence(resource: &Resource, observed: &Observed, action: &Action) -> Res
         }
         Action::AddFinalizer
         | Action::Complete { .. }
+        | Action::Scale { .. }
         | Action::Stop { .. }
         | Action::Cancel { .. }
         | Action::Savepoint { .. }
@@ -262,6 +267,7 @@ mod tests {
             flink_version: None,
             phase: ClusterPhase::Available,
             never_available: false,
+            task_managers: None,
             missing: None,
         })
     }

@@ -67,6 +67,25 @@ pub trait Launcher: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Lets the incarnation `uid`, and no other, have this many TaskManagers. A launcher whose clusters never have
+    /// another number than they were made with, or where Flink itself decides it, has nothing to do.
+    ///
+    /// # Errors
+    /// See [`LaunchError`].
+    async fn scale(&self, _target: &Target, _uid: &str, _task_managers: i32) -> Result<(), LaunchError> {
+        Ok(())
+    }
+
+    /// Makes what stands in front of the REST API (an Ingress, a route) as the deployed spec asks, and removes what it
+    /// asks for no longer. Called at every step that has nothing else to do: a launcher that sees all in order asks
+    /// nobody. Such an object that changes is announced like a change of the cluster.
+    ///
+    /// # Errors
+    /// See [`LaunchError`]. The cluster goes on without it.
+    async fn expose(&self, _target: &Target, _deployed: &Desired) -> Result<(), LaunchError> {
+        Ok(())
+    }
+
     /// Begins to take down the incarnation `uid`, and no other. Returns at once; `observe` tells when it is over.
     ///
     /// # Errors

@@ -86,6 +86,7 @@ fn operation(shared: &Shared, stored: &Stored, journal: &Journal) -> Operation {
         IntentKind::Dispose { .. } => return disposal(shared, stored, intent.seq),
         IntentKind::Deploy { .. }
         | IntentKind::Complete { .. }
+        | IntentKind::Scale { .. }
         | IntentKind::Cancel { .. }
         | IntentKind::Teardown { .. } => return Operation::None,
     };

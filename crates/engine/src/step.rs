@@ -14,7 +14,7 @@ use drey_api::desired::{self, Context, Desired, Invalid, Problem};
 use drey_api::kinds::{FlinkDeploymentSpec, FlinkDeploymentStatus};
 use drey_api::reconciled;
 use drey_core::observed::{Cluster, ClusterPhase, Observed, Refused};
-use drey_core::{Action, Decision, Journal, Pace, Resource, Seen, decide, status};
+use drey_core::{Action, Decision, Event, EventKind, Journal, Pace, Resource, Seen, decide, status};
 use tokio::time::Instant;
 
 use crate::act::{self, Outcome, Subject};
@@ -22,6 +22,7 @@ use crate::engine::Shared;
 use crate::index::{ClusterLook, Said};
 use crate::invariants;
 use crate::journal::{self, Read, Written};
+use crate::launcher::LaunchError;
 use crate::limits::jittered;
 use crate::narrate;
 use crate::object::{Key, Stored};
@@ -367,7 +368,9 @@ async fn carry_out(
     }
     plan_poll::arrange(shared, &stored, observed, &decision.journal, decision.pace).await;
     match decision.action {
-        None => After::Wake(wake),
+        None => After::Wake(
+            expose(shared, &stored, &decision.journal).await.map_or(wake, |again| wake.min(again)),
+        ),
         // What is on record is taken up by whoever leads next, by looking.
         Some(_) if !shared.leadership.is_held() => After::NotLeading,
         Some(action) => {
@@ -381,6 +384,34 @@ async fn carry_out(
 
 const DEPOSED: &str = "another operator process has taken over this resource";
 
+/// Keeps in order what stands in front of the cluster. Tells once when it cannot, and after how long to try again.
+async fn expose(shared: &Shared, stored: &Stored, journal: &Journal) -> Option<Duration> {
+    let deployed = journal.deployed()?;
+    if stored.deleting {
+        return None;
+    }
+    let target = stored.target();
+    let exposing = shared.actor.launcher.expose(&target, &deployed.desired);
+    let failure = match tokio::time::timeout(shared.limits.request_timeout, exposing).await {
+        Ok(Ok(())) => None,
+        Ok(Err(LaunchError::Refused(message) | LaunchError::UnknownOutcome(message))) => Some(message),
+        Err(_) => Some("`spec.ingress` could not be made yet: the API server does not answer".to_owned()),
+    };
+    let told = shared.index.with(&stored.key, |slot| {
+        std::mem::replace(&mut slot.exposure_failure, failure.as_deref().map(Arc::from))
+    });
+    let message = failure?;
+    if told.flatten().as_deref() != Some(&*message) {
+        let event =
+            Event { reason: "IngressManagement", kind: EventKind::Warning, component: "Operator", message };
+        shared.recorder.record(&target, stored.generation, event);
+    }
+    Some(EXPOSE_RETRY)
+}
+
+/// When something in front of a cluster that could not be made is tried again.
+const EXPOSE_RETRY: Duration = Duration::from_secs(60);
+
 fn waiting(journal: &Journal) -> Option<(drey_core::WaitingFor, Arc<str>)> {
     let waiting = journal.waiting.as_ref()?;
     let reason = drey_core::WaitingFor::ALL.iter().find(|reason| reason.as_str() == &*waiting.reason)?;
@@ -388,7 +419,7 @@ fn waiting(journal: &Journal) -> Option<(drey_core::WaitingFor, Arc<str>)> {
 }
 
 fn sentence(decision: &Decision, epoch: i64) -> String {
-    if decision.journal.epoch > epoch {
+    if decision.journal.is_of_later_leader(epoch) {
         return DEPOSED.to_owned();
     }
     match (&decision.action, &decision.journal.waiting) {

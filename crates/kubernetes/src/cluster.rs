@@ -48,8 +48,6 @@ pub struct Objects {
     pub task_managers: Option<Value>,
     /// ConfigMaps and Services. They are to be owned by the Deployment of the JobManagers, see [`own`].
     pub owned: Vec<Value>,
-    /// The Ingress that the spec asks for, owned by the FlinkDeployment.
-    pub ingress: Option<Value>,
     /// Values of the configuration that the cluster will read differently from what was asked: to be told to the user.
     pub losses: Vec<Loss>,
 }

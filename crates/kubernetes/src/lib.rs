@@ -10,7 +10,7 @@
 pub mod cluster;
 pub mod configuration;
 pub mod error;
-pub mod ingress;
+pub mod front;
 pub mod launcher;
 pub mod logging;
 pub mod native;

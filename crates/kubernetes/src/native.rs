@@ -10,7 +10,7 @@ use crate::error::BuildError;
 use crate::logging::LoggingFiles;
 use crate::pod::PodDraft;
 use crate::settings::Settings;
-use crate::{ingress, job_manager, pod_template, ports, service};
+use crate::{job_manager, pod_template, ports, service};
 
 const PYTHON_MAIN: &str = "org.apache.flink.client.python.PythonDriver";
 const TASK_MANAGER_TEMPLATE_FILE: &str = "taskmanager-pod-template.yaml";
@@ -53,7 +53,6 @@ pub fn objects(
         deployment: job_manager::deployment(draft, cluster, deployment, settings)?,
         task_managers: None,
         owned,
-        ingress: ingress::object(cluster, &desired.spec, ports.rest)?,
         losses: map.losses,
     })
 }

@@ -13,7 +13,7 @@ use crate::error::BuildError;
 use crate::logging::LoggingFiles;
 use crate::pod::PodDraft;
 use crate::settings::Settings;
-use crate::{ingress, job_manager, pod_template, ports, service, task_manager};
+use crate::{job_manager, pod_template, ports, service, task_manager};
 
 const USER_LIBRARIES: &str = "/opt/flink/usrlib";
 
@@ -53,7 +53,6 @@ pub fn objects(
             service::rest(cluster, desired.mode, settings, ports)?,
             map.object,
         ],
-        ingress: ingress::object(cluster, &desired.spec, ports.rest)?,
         losses: map.losses,
     })
 }

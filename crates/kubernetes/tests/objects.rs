@@ -10,10 +10,9 @@ use drey_api::kinds::{DeploymentMode, FlinkDeploymentSpec, FlinkVersion};
 use drey_core::JobId;
 use drey_core::decision::Deployment;
 use drey_core::restore::Restore;
-use drey_kubernetes::{BuildError, ClusterIdentity, LoggingFiles, Objects, native, standalone};
+use drey_kubernetes::{BuildError, ClusterIdentity, LoggingFiles, Objects, front, native, standalone};
 use k8s_openapi::api::apps::v1::Deployment as KubernetesDeployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use k8s_openapi::api::networking::v1::Ingress;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -86,7 +85,7 @@ fn check_workload(object: &Value) {
 }
 
 fn check(objects: &Objects) {
-    let Objects { deployment, task_managers, owned, ingress, losses: _ } = objects;
+    let Objects { deployment, task_managers, owned, losses: _ } = objects;
     for workload in [Some(deployment), task_managers.as_ref()].into_iter().flatten() {
         check_workload(workload);
         assert_eq!(workload["metadata"]["ownerReferences"][0]["kind"], "FlinkDeployment");
@@ -103,10 +102,7 @@ fn check(objects: &Objects) {
             kind => panic!("{kind:?} is owned by a cluster"),
         }
     }
-    if let Some(ingress) = ingress {
-        read::<Ingress>(ingress);
-    }
-    let all = [Some(deployment), task_managers.as_ref(), ingress.as_ref()];
+    let all = [Some(deployment), task_managers.as_ref()];
     for object in all.into_iter().flatten().chain(owned) {
         let name = object["metadata"]["name"].as_str().expect("a name");
         assert!(name.len() <= 63, "`{name}` is too long");
@@ -117,9 +113,9 @@ fn check(objects: &Objects) {
 fn random_spec() -> impl Strategy<Value = Value> {
     let version = prop::sample::select(FlinkVersion::ALL.to_vec());
     let version = version.prop_filter("supported", |version| version.supported());
-    let choices = (version, any::<[bool; 8]>(), 1_i32..40, 1_i32..9);
+    let choices = (version, any::<[bool; 7]>(), 1_i32..40, 1_i32..9);
     choices.prop_map(|(version, choices, parallelism, slots)| {
-        let [standalone, session, ha, host_network, template, replicas, ingress, logging] = choices;
+        let [standalone, session, ha, host_network, template, replicas, logging] = choices;
         let mut spec = spec(if standalone { "standalone" } else { "native" });
         spec["flinkVersion"] = json!(version.as_str());
         let mut configuration = json!({
@@ -143,9 +139,6 @@ fn random_spec() -> impl Strategy<Value = Value> {
         }
         if replicas {
             spec["taskManager"]["replicas"] = json!(3);
-        }
-        if ingress {
-            spec["ingress"] = json!({ "template": "{{name}}.{{namespace}}.io/x", "className": "nginx" });
         }
         if logging {
             spec["logConfiguration"] = json!({ "log4j-console.properties": "rootLogger.level = INFO\n" });
@@ -352,13 +345,17 @@ fn an_ingress_leads_to_the_rest_service() {
         "annotations": { "a": "b" }, "labels": { "component": "mine", "l": "m" },
         "tls": [{ "hosts": ["flink.example.com"], "secretName": "tls" }],
     });
-    let ingress = build(spec, "job").unwrap().ingress.expect("an Ingress");
+    let ingress =
+        front::object(&cluster("job"), &deployment(spec, "job").desired).unwrap().expect("an Ingress");
     let rule = &ingress["spec"]["rules"][0];
     assert_eq!(rule["host"], "flink.example.com");
     let path = &rule["http"]["paths"][0];
     assert_eq!(path["path"], "/team/job(/|$)(.*)");
     assert_eq!(path["backend"]["service"], json!({ "name": "job-rest", "port": { "number": 9000 } }));
-    assert_eq!(ingress["metadata"]["labels"], json!({ "component": "ingress", "l": "m" }));
+    assert_eq!(
+        ingress["metadata"]["labels"],
+        json!({ "component": "ingress", "l": "m", "app.kubernetes.io/managed-by": "drey" })
+    );
     assert_eq!(ingress["metadata"]["ownerReferences"][0]["controller"], true);
     assert_eq!(ingress["spec"]["tls"], json!([{ "hosts": ["flink.example.com"], "secretName": "tls" }]));
 }

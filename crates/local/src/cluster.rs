@@ -146,6 +146,7 @@ impl Cluster {
             flink_version: FlinkVersion::from_dotted(&record.flink_version),
             phase: state.phase(),
             never_available: !record.ever_available,
+            task_managers: None,
             missing: None,
         })
     }

@@ -26,6 +26,15 @@ pub struct Sources {
     pub watch_namespaces: Option<String>,
 }
 
+/// Files of logging for clusters whose resource brings none; `None` for those that are not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Logging {
+    /// `log4j-console.properties`.
+    pub log4j_console: Option<String>,
+    /// `logback-console.xml`.
+    pub logback_console: Option<String>,
+}
+
 /// Why the configuration cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
@@ -87,6 +96,34 @@ impl Sources {
         }
         Ok(flat)
     }
+
+    /// Reads the files of logging that lie beside the configuration; an empty one counts as not there.
+    ///
+    /// # Errors
+    /// One that is there cannot be read.
+    pub fn logging(&self) -> Result<Logging, FilesError> {
+        Ok(Logging {
+            log4j_console: self.text("log4j-console.properties")?,
+            logback_console: self.text("logback-console.xml")?,
+        })
+    }
+
+    fn text(&self, name: &str) -> Result<Option<String>, FilesError> {
+        for directory in self.overrides.iter().chain([&self.directory]) {
+            if let Some(text) = read_file(&directory.join(name))?.filter(|text| !text.trim().is_empty()) {
+                return Ok(Some(text));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn read_file(path: &Path) -> Result<Option<String>, FilesError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(FilesError::Io { path: path.to_owned(), error }),
+    }
 }
 
 /// As Flink 1.20, which the Java operator is built with, the flat file counts where both exist.
@@ -95,11 +132,7 @@ fn read_directory(directory: &Path) -> Result<Option<BTreeMap<String, String>>, 
         [("flink-conf.yaml", ConfigurationFormat::Flat), ("config.yaml", ConfigurationFormat::Nested)];
     for (name, format) in files {
         let path = directory.join(name);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => continue,
-            Err(error) => return Err(FilesError::Io { path, error }),
-        };
+        let Some(text) = read_file(&path)? else { continue };
         return match parse(&text, format) {
             Ok(flat) => Ok(Some(flat)),
             Err(error) => Err(FilesError::Content { path, error }),
@@ -125,6 +158,20 @@ mod tests {
         let path = root.join(name);
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("created");
         std::fs::write(path, text).expect("written");
+    }
+
+    #[test]
+    fn files_of_logging_lie_beside_the_configuration() {
+        let root = tempfile::tempdir().expect("temporary directory");
+        assert_eq!(sources(root.path()).logging().expect("read"), Logging::default());
+        write(root.path(), "conf/log4j-console.properties", "rootLogger.level = INFO\n");
+        write(root.path(), "conf/logback-console.xml", "\n");
+        let read = sources(root.path()).logging().expect("read");
+        assert_eq!(read.log4j_console.as_deref(), Some("rootLogger.level = INFO\n"));
+        assert_eq!(read.logback_console, None, "an empty one says nothing");
+        write(root.path(), "overrides/log4j-console.properties", "rootLogger.level = WARN\n");
+        let read = sources(root.path()).logging().expect("read");
+        assert_eq!(read.log4j_console.as_deref(), Some("rootLogger.level = WARN\n"));
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub const TABLE: &[Right] = &[
     Right {
         group: "apps",
         resource: "deployments",
-        verbs: &["get", "list", "watch", "create", "delete"],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
         place: Place::Watched,
         need: Need::Required,
         why: "to run JobManagers, and TaskManagers in standalone mode",
@@ -156,11 +156,20 @@ pub const TABLE: &[Right] = &[
     Right {
         group: "networking.k8s.io",
         resource: "ingresses",
-        verbs: &["get", "create", "delete"],
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
         place: Place::Watched,
         need: Need::Optional,
-        why: "to make the Ingress that `spec.ingress` asks for",
-        without: "a FlinkDeployment with `spec.ingress` is not started",
+        why: "to make the Ingress that `spec.ingress` asks for, and to keep it so",
+        without: "`spec.ingress` has no effect, and an event says so",
+    },
+    Right {
+        group: "gateway.networking.k8s.io",
+        resource: "httproutes",
+        verbs: &["get", "list", "watch", "create", "patch", "delete"],
+        place: Place::Watched,
+        need: Need::Optional,
+        why: "to make it an HTTPRoute where `kubernetes.operator.ingress.http-route.gateway` is set",
+        without: "that key has no effect, and an event says so",
     },
     Right {
         group: "",

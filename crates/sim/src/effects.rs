@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use drey_api::kinds::FlinkJobState;
+use drey_api::kinds::{DeploymentMode, FlinkJobState};
 use drey_core::intent::SnapshotCause;
 use drey_core::journal::Journal;
 use drey_core::{Action, IntentKind, Restore};
@@ -21,6 +21,11 @@ pub fn apply(world: &mut World, cached: &Resource, action: &Action, seq: i64) ->
         Action::RemoveFinalizer => finalizer(world, cached, false),
         Action::Deploy(deployment) => deploy(world, cached, deployment),
         Action::Complete { cluster_uid, deployment } => complete(world, cluster_uid, deployment),
+        Action::Scale { cluster_uid, task_managers } => {
+            check_intended(world, cached, seq, "scale");
+            scale(world, cluster_uid, *task_managers);
+            Ok(())
+        }
         Action::DeleteHighAvailability(maps) => {
             delete_maps(world, maps);
             Ok(())
@@ -123,6 +128,7 @@ fn deploy(
     let flaw = flaw(desired);
     let whole = !world.chance.trouble(Kind::Part, world.setup.fault_permille);
     let uid = world.new_uid("cluster");
+    world.tell(|_| format!("cluster {uid} is created"));
     world.cluster = Some(Cluster {
         uid: uid.clone(),
         owner: cached.uid.clone(),
@@ -145,6 +151,7 @@ fn deploy(
         high_availability: desired.options.high_availability,
         flaw,
         whole,
+        task_managers: (desired.mode == DeploymentMode::Standalone).then_some(desired.task_manager_replicas),
         boots: 0,
         up: false,
         ever_up: false,
@@ -181,6 +188,13 @@ fn complete(
     }
     world.tell(|_| format!("the cluster is completed{}", if cut { " in part" } else { "" }));
     Ok(())
+}
+
+fn scale(world: &mut World, uid: &Arc<str>, task_managers: i32) {
+    world.tell(|_| format!("cluster {uid} gets {task_managers} TaskManagers"));
+    for manager in world.job_managers.iter_mut().filter(|manager| manager.cluster_uid == *uid) {
+        manager.task_managers = Some(task_managers);
+    }
 }
 
 /// A spec's flaw is in the words of its image or main class.

@@ -57,6 +57,8 @@ pub struct JobManager {
     pub flaw: Flaw,
     /// Everything exists that it needs to start.
     pub whole: bool,
+    /// How many TaskManagers its cluster is to have, in standalone mode.
+    pub task_managers: Option<i32>,
     /// Restarts of the process.
     pub boots: u32,
     /// Up and answering, or still booting.

@@ -81,6 +81,8 @@ bugs! {
     DeletesStoreEarly "FLINK-36037 class",
     /// A cluster that was made by half counts as made.
     LeavesHalfMade "a cluster made by half",
+    /// A cluster that somebody has scaled by hand counts as it should be.
+    LeavesTaskManagers "a standalone cluster that was scaled",
     /// A lost JobManager is started from its first savepoint although the store has newer checkpoints.
     RecoversFromBase "FLINK-35857",
 }
@@ -106,6 +108,11 @@ impl Planted {
             Planted::LeavesHalfMade => {
                 if let Seen::Present(cluster) = &mut observed.cluster {
                     cluster.missing = None;
+                }
+            }
+            Planted::LeavesTaskManagers => {
+                if let Seen::Present(cluster) = &mut observed.cluster {
+                    cluster.task_managers = None;
                 }
             }
             Planted::ForgetsLostSavepoint => observed.open_snapshot = Seen::Absent,
@@ -234,6 +241,7 @@ impl Planted {
             | Planted::TerminatingIsGone
             | Planted::UnknownIsAbsent
             | Planted::LeavesHalfMade
+            | Planted::LeavesTaskManagers
             | Planted::OverwritesConflicts
             | Planted::ReadsStale
             | Planted::ForgetsLostSavepoint

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use drey_api::desired::Desired;
 use drey_api::diff::{Effect, compare};
-use drey_api::kinds::{FlinkDeploymentSpec, FlinkJobState, JobState, LifecycleState, UpgradeMode};
+use drey_api::kinds::{
+    DeploymentMode, FlinkDeploymentSpec, FlinkJobState, JobState, LifecycleState, UpgradeMode,
+};
 use drey_core::WaitingFor;
 use drey_core::journal::{Journal, SavepointCause, SavepointRecord};
 use drey_core::render::lifecycle;
@@ -23,6 +25,8 @@ use crate::world::{Setup, Spec, World};
 const TROUBLED_STEPS: u64 = 40;
 /// Rounds in the calm within which the world has to come to rest.
 const CALM_ROUNDS: u64 = 400;
+/// Of this many seeds, one is of a standalone job in reactive mode and one of a standalone job without that.
+const STANDALONE_OF: u64 = 11;
 /// One schedule in so many keeps every status as JSON, which takes ten times as long.
 const SPELT_ONE_IN: u64 = 64;
 /// Savepoints that may be kept beyond the limit: a run, the spec and the next disposal stand on them.
@@ -74,6 +78,11 @@ pub fn run(plan: &Plan) -> Outcome {
     world.story = plan.tell.then(Vec::new);
     let first = user::first_spec(mode, world.setup.high_availability);
     let first = user::vary_options(&mut world, &first);
+    let first = match plan.seed % STANDALONE_OF {
+        3 => user::standalone(&first, true),
+        5 => user::standalone(&first, false),
+        _ => first,
+    };
     world.create_resource(first);
     let mut operator = Operator::new(1, plan.planted);
     trouble(&mut world, &mut operator);
@@ -100,7 +109,8 @@ pub fn run_scripted(base: &Base, script: &[(u64, Mishap)], tell: bool) -> Outcom
     };
     let mut world = World::new(chance, setup);
     world.story = tell.then(Vec::new);
-    world.create_resource(user::first_spec(base.mode, base.high_availability));
+    let first = user::first_spec(base.mode, base.high_availability);
+    world.create_resource(if base.standalone { user::standalone(&first, true) } else { first });
     let mut operator = Operator::new(1, Planted::default());
     operator.script = script.to_vec();
     if base.from_running {
@@ -128,6 +138,8 @@ pub struct Base {
     pub edit: Edit,
     /// The edit comes when the job runs, or while it is first deployed.
     pub from_running: bool,
+    /// The cluster is standalone, and its job in reactive mode.
+    pub standalone: bool,
 }
 
 impl Base {
@@ -141,7 +153,12 @@ impl Base {
                 }
                 for edit in Edit::BASE {
                     for from_running in [true, false] {
-                        all.push(Base { mode, high_availability, edit: *edit, from_running });
+                        let native =
+                            Base { mode, high_availability, edit: *edit, from_running, standalone: false };
+                        all.push(native);
+                        if Edit::STANDALONE.contains(edit) {
+                            all.push(Base { standalone: true, ..native });
+                        }
                     }
                 }
             }
@@ -186,9 +203,12 @@ fn trouble(world: &mut World, operator: &mut Operator) {
         let bustle = world.chance.below(Kind::World, world.setup.bustle + 1);
         world.move_on(bustle);
         if world.chance.trouble(Kind::User, world.setup.user_permille) {
-            let menu = Edit::MENU;
-            let index = usize::try_from(world.chance.below(Kind::World, menu.len() as u64)).unwrap_or(0);
-            world.edit(menu[index]);
+            let standalone = world.last_valid().is_some_and(|last| last.mode == DeploymentMode::Standalone);
+            let more = if standalone { Edit::STANDALONE } else { &[] };
+            let menu = Edit::MENU.len() + more.len();
+            let index = usize::try_from(world.chance.below(Kind::World, menu as u64)).unwrap_or(0);
+            let edit = Edit::MENU.iter().chain(more).nth(index);
+            world.edit(*edit.unwrap_or(&Edit::Touch));
         }
         operator.step(world);
         if world.chance.trouble(Kind::Fault, world.setup.fault_permille / 3) {
@@ -393,6 +413,10 @@ fn running(world: &World, desired: Option<&Arc<Desired>>) -> Result<(), String> 
     };
     if manager.state() != Some(FlinkJobState::Running) {
         return Err(format!("the job is {:?}", manager.state()));
+    }
+    let asked = desired.map(|desired| desired.task_manager_replicas);
+    if manager.task_managers.is_some() && asked.is_some() && manager.task_managers != asked {
+        return Err(format!("{:?} TaskManagers, and the spec says {asked:?}", manager.task_managers));
     }
     if desired.is_some_and(|desired| desired.flink_version != manager.version) {
         return Err("another Flink version runs".to_owned());

@@ -51,6 +51,7 @@ fn cluster(world: &World, cached: &Resource) -> Seen<Cluster> {
             flink_version: manager.map(|manager| manager.version),
             phase,
             never_available: cluster.never_available,
+            task_managers: manager.and_then(|manager| manager.task_managers),
             missing: manager.filter(|manager| !manager.whole).map(|_| Arc::from("the ConfigMap")),
         });
     }
@@ -67,6 +68,7 @@ fn cluster(world: &World, cached: &Resource) -> Seen<Cluster> {
             flink_version: Some(manager.version),
             phase: ClusterPhase::Available,
             never_available: !manager.ever_up,
+            task_managers: manager.task_managers,
             missing: None,
         }),
     }
@@ -136,6 +138,7 @@ fn operation(world: &World, manager: &JobManager, cached: &Resource) -> Seen<Ope
         Some(
             IntentKind::Deploy { .. }
             | IntentKind::Complete { .. }
+            | IntentKind::Scale { .. }
             | IntentKind::Cancel { .. }
             | IntentKind::Teardown { .. },
         )

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use drey_api::configuration::flatten;
 use drey_api::desired::{Desired, Invalid, Problem};
 use drey_api::kinds::{
     DeploymentMode, FlinkDeploymentSpec, FlinkVersion, JobSpec, JobState, ReconciliationState, UpgradeMode,
@@ -10,6 +11,7 @@ use drey_api::kinds::{
 use drey_api::options::Options;
 use drey_api::schedule::Schedule;
 use drey_core::Journal;
+use serde_json::json;
 
 use crate::chance::Kind;
 use crate::motion::FOREIGN;
@@ -56,6 +58,8 @@ pub enum Edit {
     DeleteCluster,
     /// Wipe the status.
     WipeStatus,
+    /// Give a standalone cluster another number of TaskManagers by hand.
+    ScaleByHand,
 }
 
 impl Edit {
@@ -87,6 +91,9 @@ impl Edit {
         Edit::DeleteCluster,
         Edit::WipeStatus,
     ];
+
+    /// What comes to the menu where clusters are standalone.
+    pub const STANDALONE: &[Edit] = &[Edit::Parallelism, Edit::ScaleByHand];
 
     /// The edits of the exhaustive search: those that change what runs.
     pub const BASE: &[Edit] = &[
@@ -143,19 +150,29 @@ pub fn first_spec(mode: UpgradeMode, high_availability: bool) -> Arc<Desired> {
     Arc::new(desired(spec, options))
 }
 
+/// The same resource in standalone mode, reactive or not.
+pub fn standalone(first: &Arc<Desired>, reactive: bool) -> Arc<Desired> {
+    let mut spec = (*first.spec).clone();
+    spec.mode = Some(DeploymentMode::Standalone);
+    spec.flink_configuration = reactive.then(|| json!({ "scheduler-mode": "reactive" }));
+    Arc::new(desired(spec, first.options.clone()))
+}
+
 /// A parsed spec, without going through the parser: the simulator's specs are valid by construction.
 pub fn desired(spec: FlinkDeploymentSpec, options: Options) -> Desired {
+    let parallelism = spec.job.as_ref().map_or(1, |job| job.parallelism);
+    let configuration = spec.flink_configuration.as_ref().and_then(|tree| flatten(tree).ok());
     Desired {
         flink_version: spec.flink_version.unwrap_or(FlinkVersion::V1_20),
+        mode: spec.mode.unwrap_or(DeploymentMode::Native),
         spec: Arc::new(spec),
-        mode: DeploymentMode::Native,
         options,
-        configuration: Arc::default(),
+        configuration: Arc::new(configuration.unwrap_or_default()),
         job_manager_memory_bytes: 1 << 30,
         task_manager_memory_bytes: 1 << 30,
-        parallelism: 1,
+        parallelism,
         slots: 1,
-        task_manager_replicas: 1,
+        task_manager_replicas: parallelism,
     }
 }
 
@@ -192,6 +209,7 @@ impl World {
             Edit::Recreate => self.recreate(),
             Edit::DeleteCluster => self.delete_cluster_by_hand(),
             Edit::WipeStatus => self.wipe_status(),
+            Edit::ScaleByHand => self.scale_by_hand(),
             Edit::Break => self.write_invalid("Job parallelism must be larger than 0"),
             _ => self.edit_spec(edit),
         }
@@ -244,7 +262,8 @@ impl World {
             | Edit::Delete
             | Edit::Recreate
             | Edit::DeleteCluster
-            | Edit::WipeStatus => return,
+            | Edit::WipeStatus
+            | Edit::ScaleByHand => return,
         }
         spec.flink_version = version;
         self.write_spec(Spec::Valid(Arc::new(desired(spec, last.options.clone()))));
@@ -301,6 +320,13 @@ impl World {
     fn delete_cluster_by_hand(&mut self) {
         if let Some(cluster) = self.cluster.as_mut().filter(|cluster| &*cluster.owner != FOREIGN) {
             cluster.terminating = true;
+        }
+    }
+
+    fn scale_by_hand(&mut self) {
+        for task_managers in self.job_managers.iter_mut().filter_map(|manager| manager.task_managers.as_mut())
+        {
+            *task_managers += 1;
         }
     }
 

@@ -1,8 +1,10 @@
 //! The simulator as a test: swarms, every single crash point, planted bugs, and the schedules that once failed.
 
+use drey_api::kinds::UpgradeMode;
 use drey_sim::planted::Planted;
-use drey_sim::schedule::{Plan, run};
+use drey_sim::schedule::{Base, Plan, run, run_scripted};
 use drey_sim::search::{exhaustive, hunt, swarm};
+use drey_sim::user::Edit;
 
 /// Schedules of the swarm that run with every change. `cargo xtask sim --seeds N` runs more.
 const SWARM: u64 = 100_000;
@@ -45,6 +47,25 @@ fn planted_bugs_are_caught() {
     let missed: Vec<_> =
         Planted::ALL.iter().filter(|planted| hunt(**planted, HUNT, threads()).is_none()).collect();
     assert!(missed.is_empty(), "not caught: {missed:?}");
+}
+
+#[test]
+fn a_reactive_job_is_scaled_and_goes_on_as_it_is() {
+    let told = |standalone| {
+        let base = Base {
+            mode: UpgradeMode::Savepoint,
+            high_availability: true,
+            edit: Edit::Parallelism,
+            from_running: true,
+            standalone,
+        };
+        let outcome = run_scripted(&base, &[], true);
+        assert_eq!(outcome.violation, None);
+        let count = |words: &str| outcome.story.iter().filter(|line| line.contains(words)).count();
+        (count(" gets 2 TaskManagers"), count("is created"))
+    };
+    assert_eq!(told(true), (1, 1), "one cluster, scaled once");
+    assert_eq!(told(false), (0, 2), "a native one is made anew");
 }
 
 /// An answer about an earlier savepoint was taken for the answer about the present stop.

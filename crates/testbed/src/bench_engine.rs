@@ -506,6 +506,7 @@ impl Launcher for BenchLauncher {
             flink_version: Some(deployment.desired.flink_version),
             phase: ClusterPhase::Available,
             never_available: false,
+            task_managers: None,
             missing: None,
         };
         self.clusters().entry(target.name.clone()).or_insert(cluster);

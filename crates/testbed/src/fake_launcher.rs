@@ -175,6 +175,7 @@ impl FakeLauncher {
             flink_version: None,
             phase: ClusterPhase::Available,
             never_available: false,
+            task_managers: None,
             missing: None,
         };
         let name = (target.namespace.clone(), target.name.clone());
@@ -218,6 +219,7 @@ impl FakeLauncher {
             flink_version: Some(deployment.desired.flink_version),
             phase: ClusterPhase::Starting,
             never_available: true,
+            task_managers: None,
             missing: None,
         };
         state.entries.insert(name, Entry { cluster, target: target.clone() });

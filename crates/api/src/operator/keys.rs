@@ -109,9 +109,6 @@ keys! {
     /// Propagation of deletions.
     DELETION_PROPAGATION = "resource.deletion.propagation", Text = "Foreground", Start,
         Ignored "a cluster counts as gone when no pod of it is left, however it is deleted";
-    /// Ingresses.
-    INGRESS_MANAGE = "ingress.manage", Boolean = "true", Start,
-        Ignored "an Ingress is made where `spec.ingress` asks for one";
     /// Errors of informers.
     STOP_ON_INFORMER_ERROR = "startup.stop-on-informer-error", Boolean = "true", Start,
         Ignored "a watch that fails is opened again; `/readyz` and `/healthz` tell of it";
@@ -242,6 +239,12 @@ keys! {
     /// Ended jobs.
     SHUTDOWN_TTL = "jm-deployment.shutdown-ttl", Duration = "1 d", Resource,
         Works "how long the cluster of a job that ended is kept";
+    /// Ingresses.
+    INGRESS_MANAGE = "ingress.manage", Boolean = "true", Resource,
+        Works "whether what `spec.ingress` asks for is made and kept in step";
+    /// Routes in place of Ingresses.
+    HTTP_ROUTE_GATEWAY = "ingress.http-route.gateway", Text, Resource,
+        Works "drey's own: `spec.ingress` is made as an HTTPRoute of this Gateway, given as `namespace/name` or `namespace/name/listener`, in place of an Ingress";
     /// Startup probe.
     STARTUP_PROBE = "jm-deployment.startup.probe.enabled", Boolean = "true", Resource,
         Works "give the JobManager's container a startup probe";

@@ -97,6 +97,8 @@ const OTHER_VALUES: &[(&str, &str)] = &[
     ("cluster.health-check.checkpoint-progress.enabled", "false"),
     ("cluster.health-check.checkpoint-progress.window", "9 s"),
     ("pod-template.merge-arrays-by-name", "true"),
+    ("ingress.manage", "false"),
+    ("ingress.http-route.gateway", "infra/web"),
 ];
 
 fn full(name: &str) -> String {

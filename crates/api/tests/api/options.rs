@@ -51,6 +51,8 @@ fn every_key_is_read() {
         ("job.upgrade.inplace-scaling.enabled", "false"),
         ("jm-deployment.startup.probe.enabled", "false"),
         ("pod-template.merge-arrays-by-name", "true"),
+        ("ingress.manage", "false"),
+        ("ingress.http-route.gateway", "infra/web"),
     ];
     let mut entries: BTreeMap<String, String> =
         given.iter().map(|(key, value)| (format!("{prefix}{key}"), (*value).to_owned())).collect();
@@ -96,6 +98,8 @@ fn every_key_is_read() {
         in_place_scaling_enabled: false,
         startup_probe_enabled: false,
         merge_arrays_by_name: true,
+        ingress_managed: false,
+        http_route_gateway: Some("infra/web".to_owned()),
         high_availability: true,
         savepoint_directory: Some("s".to_owned()),
         checkpoint_directory: Some("c".to_owned()),

@@ -12,6 +12,7 @@ mod draft;
 mod resolve;
 mod rest;
 mod rollback;
+mod scale;
 mod snapshots;
 mod start;
 mod stop;
@@ -58,12 +59,15 @@ fn pursue(draft: &mut Draft<'_>) {
     match goal(draft.resource, &draft.journal) {
         Goal::Delete => delete::plan(draft),
         Goal::Refuse(message) => {
+            draft.journal.observed_generation = Some(draft.resource.generation);
             draft.problem("ValidationError", "Operator", message.clone());
             draft.wait(WaitingFor::InvalidSpec, message);
         }
         Goal::KeepLast(message) => {
             draft.problem("ValidationError", "Operator", message.clone());
             transition::keep_last(draft);
+            // It was looked at: who waits for that is told that it is refused.
+            draft.journal.observed_generation = Some(draft.resource.generation);
             if draft.waiting.as_ref().is_none_or(|waiting| waiting.what.is_stalled()) {
                 draft.wait(WaitingFor::InvalidSpec, message);
             }

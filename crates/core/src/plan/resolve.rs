@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drey_api::kinds::{FlinkJobState, JobState, ReconciliationState, SavepointFormat, UpgradeMode};
 
-use super::{Draft, Flow, complete, rollback, stop};
+use super::{Draft, Flow, complete, rollback, scale, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::{Action, Deployment, WaitingFor};
 use crate::goal::{Goal, goal};
@@ -20,6 +20,7 @@ pub(super) fn resolve(draft: &mut Draft<'_>) -> Flow {
     match &intent.kind {
         IntentKind::Deploy { .. } => deploy(draft),
         IntentKind::Complete { cluster_uid } => complete::go_on(draft, &intent, cluster_uid),
+        IntentKind::Scale { cluster_uid } => scale::go_on(draft, &intent, cluster_uid),
         IntentKind::Stop { target_directory, .. } => stop_with_savepoint(draft, &intent, target_directory),
         IntentKind::Cancel { .. } => cancel(draft, &intent),
         IntentKind::Teardown { cluster_uid } => teardown(draft, cluster_uid),
@@ -119,13 +120,18 @@ fn deployed(draft: &mut Draft<'_>, target: DeployTarget, outdated: bool) {
 
 /// The words for an action that is on its way, or was certainly not applied.
 pub(super) fn refused_or_waiting(draft: &mut Draft<'_>, intent: &Intent, waiting: impl FnOnce() -> String) {
-    if let Some(refused) = draft.observed.refused.as_ref().filter(|refused| refused.seq == intent.seq) {
-        let message = refused.message.clone();
-        draft.problem("Error", "JobManagerDeployment", message.clone());
-        draft.wait(WaitingFor::ActionRefused, message);
-    } else {
+    if !refused(draft, intent) {
         draft.wait(WaitingFor::ClusterCreating, waiting());
     }
+}
+
+/// Waits for an action that was certainly not applied, when the last one was not. Returns whether it does.
+pub(super) fn refused(draft: &mut Draft<'_>, intent: &Intent) -> bool {
+    let refused = draft.observed.refused.as_ref().filter(|refused| refused.seq == intent.seq);
+    let Some(message) = refused.map(|refused| refused.message.clone()) else { return false };
+    draft.problem("Error", "JobManagerDeployment", message.clone());
+    draft.wait(WaitingFor::ActionRefused, message);
+    true
 }
 
 fn not_created(draft: &mut Draft<'_>, intent: &Intent, restore: &Restore, target: DeployTarget) -> Flow {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use drey_api::desired::Desired;
 use drey_api::kinds::{FlinkJobState, JobState, ReconciliationState, UpgradeMode};
 
-use super::{Draft, complete, rollback, snapshots, start, stop};
+use super::{Draft, complete, rollback, scale, snapshots, start, stop};
 use crate::assess::{Situation, assess};
 use crate::decision::WaitingFor;
 use crate::health::{Verdict, judge};
@@ -22,7 +22,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
         rollback::begin(draft);
         return;
     }
-    if complete::begin(draft) {
+    if complete::begin(draft) || scale::begin(draft) {
         return;
     }
     let observed = draft.observed;

@@ -6,7 +6,7 @@ use drey_api::desired::Desired;
 use drey_api::diff::{Effect, SpecChange, compare};
 use drey_api::kinds::{JobState, ReconciliationState, UpgradeMode};
 
-use super::{Draft, complete, rest, rollback, start, stop};
+use super::{Draft, complete, rest, rollback, scale, start, stop};
 use crate::goal::job_state;
 use crate::journal::{Reconciled, Stable};
 
@@ -49,6 +49,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
         return;
     }
     announce(draft, change.as_ref(), &reconciled, desired);
+    if same_state && !under_way && scale::is_in_place(&reconciled, desired, change.as_ref()) {
+        scale::take_over(draft, desired);
+        rest::plan(draft, desired);
+        return;
+    }
     draft.journal.state = ReconciliationState::Upgrading;
     match reconciled.job_state {
         JobState::Running => {
@@ -141,8 +146,10 @@ fn announce(
     if fields.is_empty() {
         return;
     }
-    let effect = match change.map_or(Effect::Upgrade, |change| change.effect.max(Effect::Upgrade)) {
+    let same_state = reconciled.job_state == job_state(desired);
+    let effect = match change.map_or(Effect::Upgrade, |change| change.effect) {
         Effect::SavepointRedeploy => "SAVEPOINT_REDEPLOY",
+        Effect::Scale if same_state => "SCALE",
         Effect::Ignore | Effect::Scale | Effect::Upgrade => "UPGRADE",
     };
     let message = format!(

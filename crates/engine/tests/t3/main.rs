@@ -9,6 +9,7 @@ mod isolation;
 mod leadership;
 mod lease;
 mod lifecycle;
+mod readers;
 mod scope;
 mod takeover;
 mod watching;

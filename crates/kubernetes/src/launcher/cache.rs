@@ -10,10 +10,11 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::{NamespaceResourceScope, PartialObjectMeta};
-use kube::runtime::watcher::{self, Event};
-use kube::runtime::{WatchStreamExt, watcher as watch};
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
 
 use super::judge::Found;
 use super::record::{DeploymentRecord, PartRecord, PodRecord, label};
@@ -66,6 +67,8 @@ struct Known {
 pub(crate) struct Cache {
     scopes: Vec<Option<String>>,
     known: Mutex<Known>,
+    /// Whether everything was listed once.
+    is_listed: watch::Sender<bool>,
     changes: broadcast::Sender<Target>,
 }
 
@@ -74,7 +77,19 @@ impl Cache {
     pub(crate) fn new(scopes: &[Option<String>], changes: broadcast::Sender<Target>) -> Cache {
         let unlisted =
             scopes.iter().flat_map(|scope| KINDS.map(|kind| (kind, shared_scope(scope)))).collect();
-        Cache { scopes: scopes.to_vec(), known: Mutex::new(Known { unlisted, ..Known::default() }), changes }
+        Cache {
+            scopes: scopes.to_vec(),
+            known: Mutex::new(Known { unlisted, ..Known::default() }),
+            is_listed: watch::Sender::new(false),
+            changes,
+        }
+    }
+
+    /// Waits until everything was listed once, at most until `until`.
+    pub(crate) async fn listed_by(&self, until: Instant) {
+        let mut listed = self.is_listed.subscribe();
+        // Too late is no failure: whoever asks then looks at the source.
+        let _ = tokio::time::timeout_at(until, listed.wait_for(|listed| *listed)).await;
     }
 
     /// What is known of a cluster; `None` before everything was listed once, and in namespaces that are not watched.
@@ -110,20 +125,22 @@ impl Cache {
         tokio::join!(
             self.listen(
                 at(Kind::Deployment),
-                watch(api::<Deployment>(&client, scope.as_deref()), clusters()),
+                watcher(api::<Deployment>(&client, scope.as_deref()), clusters()),
                 |object| DeploymentRecord::of(object).map(Record::Deployment),
             ),
-            self.listen(at(Kind::Pod), watch(api::<Pod>(&client, scope.as_deref()), clusters()), |object| {
-                PodRecord::of(object).map(Record::Pod)
-            }),
+            self.listen(
+                at(Kind::Pod),
+                watcher(api::<Pod>(&client, scope.as_deref()), clusters()),
+                |object| { PodRecord::of(object).map(Record::Pod) }
+            ),
             self.listen(
                 at(Kind::ConfigMap),
-                watch(api::<PartialObjectMeta<ConfigMap>>(&client, scope.as_deref()), parts()),
+                watcher(api::<PartialObjectMeta<ConfigMap>>(&client, scope.as_deref()), parts()),
                 |object: &PartialObjectMeta<ConfigMap>| PartRecord::of("ConfigMap", object).map(Record::Part),
             ),
             self.listen(
                 at(Kind::Service),
-                watch(api::<PartialObjectMeta<Service>>(&client, scope.as_deref()), parts()),
+                watcher(api::<PartialObjectMeta<Service>>(&client, scope.as_deref()), parts()),
                 |object: &PartialObjectMeta<Service>| PartRecord::of("Service", object).map(Record::Part),
             ),
         );
@@ -203,6 +220,9 @@ impl Cache {
         let all: Vec<ClusterKey> =
             if completed { known.clusters.keys().cloned().collect() } else { Vec::new() };
         drop(known);
+        if completed {
+            self.is_listed.send_replace(true);
+        }
         for cluster in all.iter().chain(gone.iter().map(|(cluster, _)| cluster)) {
             self.announce(cluster);
         }
@@ -250,5 +270,117 @@ where
     match scope {
         Some(namespace) => Api::namespaced(client.clone(), namespace),
         None => Api::all(client.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap as Map;
+
+    use super::*;
+
+    fn cache(scopes: &[Option<String>]) -> (Cache, broadcast::Receiver<Target>) {
+        let (changes, heard) = broadcast::channel(16);
+        (Cache::new(scopes, changes), heard)
+    }
+
+    fn meta(namespace: &str, cluster: &str, name: &str) -> ObjectMeta {
+        ObjectMeta {
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            uid: Some(format!("uid-of-{name}")),
+            labels: Some(Map::from([(APP_LABEL.to_owned(), cluster.to_owned())])),
+            ..ObjectMeta::default()
+        }
+    }
+
+    fn pod(cluster: &str, name: &str) -> Pod {
+        Pod { metadata: meta("jobs", cluster, name), ..Pod::default() }
+    }
+
+    fn hear_pods(cache: &Cache, events: impl IntoIterator<Item = Event<Pod>>) {
+        for event in events {
+            cache.hear(&(Kind::Pod, None), event, &|pod| PodRecord::of(pod).map(Record::Pod));
+        }
+    }
+
+    fn list_nothing_else(cache: &Cache) {
+        for kind in [Kind::Deployment, Kind::ConfigMap, Kind::Service] {
+            cache.listed(&(kind, None));
+        }
+    }
+
+    fn pods(cache: &Cache, cluster: &str) -> Vec<String> {
+        let found = cache.found("jobs", cluster).expect("everything was listed");
+        found.pods.iter().map(|pod| pod.name.to_string()).collect()
+    }
+
+    fn names(heard: &mut broadcast::Receiver<Target>) -> Vec<String> {
+        std::iter::from_fn(|| heard.try_recv().ok()).map(|target| target.name.to_string()).collect()
+    }
+
+    #[test]
+    fn nothing_is_said_before_all_was_listed() {
+        let (cache, mut heard) = cache(&[None]);
+        hear_pods(&cache, [Event::Init, Event::InitApply(pod("led", "led-1")), Event::InitDone]);
+        assert_eq!(cache.found("jobs", "led"), None, "Deployments are not listed yet");
+        assert_eq!(names(&mut heard), [""; 0]);
+        list_nothing_else(&cache);
+        assert_eq!(pods(&cache, "led"), ["led-1"]);
+        assert_eq!(pods(&cache, "other"), [""; 0]);
+        assert_eq!(names(&mut heard), ["led"], "everybody looks again once all is listed");
+    }
+
+    #[test]
+    fn a_list_that_is_made_anew_drops_what_it_does_not_hold() {
+        let (cache, mut heard) = cache(&[None]);
+        let first = ["led-1", "led-2"].map(|name| Event::InitApply(pod("led", name)));
+        hear_pods(&cache, [Event::Init].into_iter().chain(first).chain([Event::InitDone]));
+        list_nothing_else(&cache);
+        names(&mut heard);
+        hear_pods(&cache, [Event::Init, Event::InitApply(pod("led", "led-2"))]);
+        assert_eq!(pods(&cache, "led"), ["led-1", "led-2"], "the list is not complete");
+        names(&mut heard);
+        hear_pods(&cache, [Event::InitDone]);
+        assert_eq!(pods(&cache, "led"), ["led-2"]);
+        assert_eq!(names(&mut heard), ["led"]);
+    }
+
+    #[test]
+    fn changes_are_told_and_what_is_deleted_is_forgotten() {
+        let (cache, mut heard) = cache(&[None]);
+        hear_pods(&cache, [Event::Init, Event::InitDone]);
+        list_nothing_else(&cache);
+        hear_pods(&cache, [Event::Apply(pod("led", "led-1"))]);
+        assert_eq!(
+            (pods(&cache, "led"), names(&mut heard)),
+            (vec!["led-1".to_owned()], vec!["led".to_owned()])
+        );
+        hear_pods(&cache, [Event::Delete(pod("led", "led-1"))]);
+        assert_eq!((pods(&cache, "led"), names(&mut heard)), (vec![], vec!["led".to_owned()]));
+        assert!(cache.lock().clusters.is_empty(), "nothing is kept of a cluster that is gone");
+    }
+
+    #[test]
+    fn namespaces_that_are_not_watched_are_not_answered_for() {
+        let (cache, _heard) = cache(&[Some("jobs".to_owned())]);
+        for kind in KINDS {
+            cache.listed(&(kind, Some(Arc::from("jobs"))));
+        }
+        assert!(cache.found("jobs", "led").is_some());
+        assert_eq!(cache.found("elsewhere", "led"), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_lists_are_waited_for_but_not_for_ever() {
+        let (cache, _heard) = cache(&[None]);
+        let began = Instant::now();
+        cache.listed_by(began + std::time::Duration::from_secs(10)).await;
+        assert_eq!(began.elapsed().as_secs(), 10);
+        hear_pods(&cache, [Event::Init, Event::InitDone]);
+        list_nothing_else(&cache);
+        let complete = Instant::now();
+        cache.listed_by(complete + std::time::Duration::from_secs(10)).await;
+        assert_eq!(complete.elapsed().as_secs(), 0);
     }
 }

@@ -38,7 +38,7 @@ pub(crate) fn build(
     let annotations = &mut objects.deployment["metadata"]["annotations"];
     annotations[PARTS_ANNOTATION] = json!(parts.join(","));
     annotations[FLINK_VERSION_ANNOTATION] = json!(deployment.desired.flink_version.as_str());
-    for object in objects.owned.iter_mut().chain(&mut objects.ingress) {
+    for object in &mut objects.owned {
         object["metadata"]["labels"]["app.kubernetes.io/managed-by"] = json!("drey");
     }
     Ok(objects)
@@ -98,7 +98,7 @@ pub(crate) async fn create_parts(
         own(&mut object, &target.name, uid);
         create_part(client, target, uid, &object).await?;
     }
-    for object in objects.task_managers.iter().chain(&objects.ingress) {
+    if let Some(object) = &objects.task_managers {
         create_part(client, target, &target.uid, object).await?;
     }
     Ok(())

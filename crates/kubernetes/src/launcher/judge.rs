@@ -10,7 +10,7 @@ use drey_core::{JobId, Seen};
 use super::record::{DeploymentRecord, PartRecord, PodRecord, ReplicaSetRecord};
 
 /// The objects of one cluster id.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) job_manager: Option<DeploymentRecord>,
     pub(crate) task_managers: Option<DeploymentRecord>,
@@ -39,6 +39,11 @@ fn present(owner: &str, deployment: &DeploymentRecord, found: &Found) -> Cluster
         flink_version: deployment.flink_version.as_deref().and_then(version),
         phase: phase(deployment, found),
         never_available: never_available(deployment, found),
+        task_managers: found
+            .task_managers
+            .as_ref()
+            .filter(|task_managers| !task_managers.terminating)
+            .map(|task_managers| task_managers.replicas),
         missing: if terminating { None } else { missing(deployment, found) },
     }
 }
@@ -104,6 +109,7 @@ fn remnants(owner: &str, found: &Found) -> Seen<Cluster> {
         flink_version: None,
         phase: ClusterPhase::Starting,
         never_available: false,
+        task_managers: None,
         missing: None,
     })
 }
@@ -123,6 +129,7 @@ mod tests {
             generation: Some(2),
             flink_version: Some("v1_20".into()),
             parts: vec!["ConfigMap/flink-config-a".into(), "Service/a-rest".into()],
+            replicas: 1,
             available: 1,
             was_available: true,
             refused: None,

@@ -8,11 +8,14 @@
 
 mod cache;
 mod create;
+mod front;
 mod judge;
 mod look;
 mod record;
+mod scale;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use drey_api::desired::Desired;
@@ -24,15 +27,21 @@ use k8s_openapi::api::apps::v1::Deployment as DeploymentObject;
 use kube::{Client, ResourceExt};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::cluster::{rest_service_name, task_managers_name};
 use crate::logging::LoggingFiles;
 use cache::Cache;
 use create::failed;
+use front::Fronts;
 use look::{api, delete};
 
 /// How many changes may wait to be heard; who lags looks at everything.
 const CHANGES_MAX: usize = 4_096;
+
+/// How long glances wait for the first lists. Without that, a start with thousands of clusters would list the parts of
+/// each one by one while the watches list them all.
+const FIRST_LISTS_MAX: Duration = Duration::from_secs(10);
 
 /// Flink's default of `rest.port`.
 const REST_PORT: &str = "8081";
@@ -64,7 +73,10 @@ pub struct KubernetesLauncher {
     reach: Reach,
     logging: LoggingFiles,
     cache: Arc<Cache>,
+    fronts: Fronts,
     changes: broadcast::Sender<Target>,
+    /// When glances stop to wait for the first lists.
+    lists_until: Instant,
     /// The watches, which end with the launcher.
     _watches: JoinSet<()>,
 }
@@ -79,10 +91,12 @@ impl KubernetesLauncher {
         let (changes, _) = broadcast::channel(CHANGES_MAX);
         let cache = Arc::new(Cache::new(&scopes, changes.clone()));
         let mut watches = JoinSet::new();
+        let fronts = Fronts::watch(&client, &scopes, &changes, &mut watches);
         for scope in scopes {
             watches.spawn(Arc::clone(&cache).follow(client.clone(), scope));
         }
-        KubernetesLauncher { client, reach, logging, cache, changes, _watches: watches }
+        let lists_until = Instant::now() + FIRST_LISTS_MAX;
+        KubernetesLauncher { client, reach, logging, cache, fronts, changes, lists_until, _watches: watches }
     }
 }
 
@@ -93,6 +107,7 @@ impl Launcher for KubernetesLauncher {
     }
 
     async fn glance(&self, target: &Target) -> Seen<Cluster> {
+        self.cache.listed_by(self.lists_until).await;
         match self.cache.found(&target.namespace, &target.name) {
             // A ReplicaSet is not watched: what is absent here may not be absent there, and is looked at before an act.
             Some(found) => judge::judge(&target.uid, &found),
@@ -108,6 +123,14 @@ impl Launcher for KubernetesLauncher {
     async fn complete(&self, target: &Target, uid: &str, deployment: &Deployment) -> Result<(), LaunchError> {
         let objects = create::build(target, deployment, &self.logging)?;
         create::create_parts(&self.client, target, uid, objects).await
+    }
+
+    async fn scale(&self, target: &Target, uid: &str, task_managers: i32) -> Result<(), LaunchError> {
+        scale::scale(&self.client, target, uid, task_managers).await
+    }
+
+    async fn expose(&self, target: &Target, deployed: &Desired) -> Result<(), LaunchError> {
+        self.fronts.keep(target, deployed).await
     }
 
     async fn delete(&self, target: &Target, uid: &str) -> Result<(), LaunchError> {

@@ -31,6 +31,8 @@ pub(crate) struct DeploymentRecord {
     pub(crate) flink_version: Option<Arc<str>>,
     /// What else has to exist, as `kind/name`; empty when nobody wrote it down.
     pub(crate) parts: Vec<Arc<str>>,
+    /// How many pods it is to have.
+    pub(crate) replicas: i32,
     /// Pods that are ready, of the present spec.
     pub(crate) available: i32,
     /// All its pods were available at the same time at least once.
@@ -61,6 +63,7 @@ impl DeploymentRecord {
             parts: annotation(meta, PARTS_ANNOTATION)
                 .map(|parts| parts.split(',').filter(|part| !part.is_empty()).map(shared).collect())
                 .unwrap_or_default(),
+            replicas: deployment.spec.replicas.unwrap_or(1),
             available: status.filter(|_| current).and_then(|status| status.available_replicas).unwrap_or(0),
             was_available: conditions.iter().any(|condition| {
                 condition.type_.as_deref() == Some("Progressing")

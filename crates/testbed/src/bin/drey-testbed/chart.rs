@@ -10,6 +10,7 @@
 
 mod helm;
 mod objects;
+mod policy;
 mod served;
 mod webhook;
 
@@ -103,6 +104,9 @@ async fn check(args: &Args) -> Result<()> {
             Ok(objects) => rendered(&file, &objects, &kube, &mut tally).await,
             Err(error) => tally.check(&format!("{file}: template"), Err(error)),
         }
+    }
+    for (what, outcome) in policy::holds(&helm, &kube.client()).await {
+        tally.check(&what, outcome);
     }
     kube.stop()?;
     println!("{} passed, {} failed", tally.passed, tally.failed);

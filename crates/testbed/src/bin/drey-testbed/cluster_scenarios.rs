@@ -87,6 +87,9 @@ fn tell(story: &mut Story<OnCluster>, args: &Args) {
             story.step(&name, |story| killed_in_phase(story, phase, *victim));
         }
     }
+    if args.mode == "standalone" {
+        story.step(&format!("{of}: scaled in place"), scaled_in_place);
+    }
     story.step(&format!("{of}: deleted with a savepoint"), deleted_with_savepoint);
 }
 
@@ -100,8 +103,25 @@ fn config_map_deleted(story: &mut Story<OnCluster>) -> Result<()> {
     story.settled()
 }
 
+/// In reactive mode another number of TaskManagers is no upgrade: the JobManager stays, and the job adapts.
+fn scaled_in_place(story: &mut Story<OnCluster>) -> Result<()> {
+    story.job.configuration = vec![("scheduler-mode", "reactive")];
+    story.apply()?;
+    story.settled()?;
+    let job_managers = story.place.pods("jobmanager")?;
+    story.job.parallelism = 4;
+    story.apply()?;
+    story.place.wait_for("a second TaskManager", STABLE_TIMEOUT, |place| {
+        Ok((place.pods("taskmanager")?.len() == 2).then_some(()))
+    })?;
+    story.settled()?;
+    let now = story.place.pods("jobmanager")?;
+    ensure!(now == job_managers, "the JobManager was made anew: {job_managers:?} became {now:?}");
+    Ok(())
+}
+
 fn deleted_with_savepoint(story: &mut Story<OnCluster>) -> Result<()> {
-    story.job.configuration = vec![("kubernetes.operator.job.savepoint-on-deletion", "true")];
+    story.job.configuration.push(("kubernetes.operator.job.savepoint-on-deletion", "true"));
     story.apply()?;
     story.settled()?;
     let before = story.job.savepoints()?;

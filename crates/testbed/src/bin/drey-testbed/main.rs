@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bad_input;
 mod bench;
 mod chart;
 mod cluster_scenarios;
@@ -36,6 +37,9 @@ enum Part {
     Scenarios(scenarios::Args),
     /// Run the scenarios of one Flink version on a real Kubernetes API; ends with `N passed, N failed`
     ClusterScenarios(cluster_scenarios::Args),
+    /// Do wrong what can be done wrong on a real Kubernetes API, beside a job that must not notice; ends with
+    /// `N passed, N failed`
+    BadInput(bad_input::Args),
     /// Use the real kubectl on laptop mode; ends with `N passed, N failed`
     Tools(tools::Args),
     /// Kill processes at random moments of random upgrades
@@ -59,6 +63,7 @@ fn main() -> ExitCode {
     let outcome = match Line::parse().part {
         Part::Scenarios(args) => scenarios::run(&args),
         Part::ClusterScenarios(args) => cluster_scenarios::run(&args),
+        Part::BadInput(args) => bad_input::run(&args),
         Part::Tools(args) => tools::run(&args),
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),

@@ -7,10 +7,13 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use drey_local::java::{self, JavaPlaces};
 use drey_testbed::kube::{Controllers, Kube, Options, Programs};
 use drey_testbed::node::{Capacity, Image, ImageTable, Node, NodeConfig, RestartTimes, Signal};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
-use kube::api::{DeleteParams, ListParams, LogParams, Patch, PatchParams};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use kube::api::{
+    ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, LogParams, Patch, PatchParams,
+};
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -108,18 +111,78 @@ impl OnCluster {
     }
 
     async fn put(&self, object: &Value) -> Result<()> {
-        let object: kube::core::DynamicObject = serde_json::from_value(object.clone())?;
+        let object: DynamicObject = serde_json::from_value(object.clone())?;
         let types = object.types.clone().context("an object has a kind")?;
-        let resource = kube::api::ApiResource::from_gvk(&types.try_into()?);
-        let api: Api<kube::core::DynamicObject> =
-            Api::namespaced_with(self.kube().client(), NAMESPACE, &resource);
+        let resource = ApiResource::from_gvk(&types.try_into()?);
+        let client = self.kube().client();
+        let api: Api<DynamicObject> = match resource.kind.as_str() {
+            "Namespace" => Api::all_with(client, &resource),
+            _ => {
+                let namespace = object.namespace().unwrap_or_else(|| NAMESPACE.to_owned());
+                Api::namespaced_with(client, &namespace, &resource)
+            }
+        };
         let params = PatchParams::apply("testbed").force();
         api.patch(&object.name_any(), &params, &Patch::Apply(&object)).await?;
         Ok(())
     }
 
+    /// Creates or replaces an object, in its own namespace or that of the job.
+    pub(crate) fn put_object(&self, object: &Value) -> Result<()> {
+        self.runtime.block_on(self.put(object))
+    }
+
+    fn deployments(&self, namespace: &str) -> Api<DynamicObject> {
+        let gvk = GroupVersionKind::gvk("flink.apache.org", "v1beta1", "FlinkDeployment");
+        Api::namespaced_with(self.kube().client(), namespace, &ApiResource::from_gvk(&gvk))
+    }
+
+    /// A FlinkDeployment of any namespace.
+    pub(crate) fn object(&self, namespace: &str, name: &str) -> Result<Option<Value>> {
+        let found = self.runtime.block_on(self.deployments(namespace).get_opt(name))?;
+        Ok(found.map(serde_json::to_value).transpose()?)
+    }
+
+    /// Merges into a FlinkDeployment.
+    pub(crate) fn patch(&self, namespace: &str, name: &str, patch: &Value) -> Result<()> {
+        let deployments = self.deployments(namespace);
+        self.runtime.block_on(deployments.patch(name, &PatchParams::default(), &Patch::Merge(patch)))?;
+        Ok(())
+    }
+
+    /// Merges into the status of a FlinkDeployment.
+    pub(crate) fn patch_status(&self, namespace: &str, name: &str, patch: &Value) -> Result<()> {
+        let deployments = self.deployments(namespace);
+        self.runtime.block_on(deployments.patch_status(
+            name,
+            &PatchParams::default(),
+            &Patch::Merge(patch),
+        ))?;
+        Ok(())
+    }
+
+    /// Deletes a FlinkDeployment and does not wait for it to go.
+    pub(crate) fn delete_object(&self, namespace: &str, name: &str) -> Result<()> {
+        let deployments = self.deployments(namespace);
+        self.runtime.block_on(deployments.delete(name, &DeleteParams::default()))?;
+        Ok(())
+    }
+
+    /// Deletes a namespace and does not wait for it to go.
+    pub(crate) fn delete_namespace(&self, name: &str) -> Result<()> {
+        let namespaces = Api::<Namespace>::all(self.kube().client());
+        self.runtime.block_on(namespaces.delete(name, &DeleteParams::default()))?;
+        Ok(())
+    }
+
+    /// Whether there is such a namespace, also one that is going.
+    pub(crate) fn has_namespace(&self, name: &str) -> Result<bool> {
+        let namespaces = Api::<Namespace>::all(self.kube().client());
+        Ok(self.runtime.block_on(namespaces.get_opt(name))?.is_some())
+    }
+
     /// Pods of the job's cluster whose containers run, by component.
-    fn pods(&self, component: &str) -> Result<Vec<String>> {
+    pub(crate) fn pods(&self, component: &str) -> Result<Vec<String>> {
         let labels = format!("app={NAME},component={component}");
         let api: Api<Pod> = Api::namespaced(self.kube().client(), NAMESPACE);
         let pods = self.runtime.block_on(api.list(&ListParams::default().labels(&labels)))?;
@@ -319,14 +382,15 @@ async fn start(programs: &Path, directory: &Path, images: ImageTable) -> Result<
 
 /// `flink:<minor>` for every distribution, with the examples where official images have user code.
 fn images(parts: &Parts<'_>) -> Result<ImageTable> {
-    let java = std::fs::canonicalize(java()?)?;
-    let java_home = java.parent().and_then(Path::parent).context("`java` lies in `bin` of a Java")?;
+    let places = JavaPlaces::of_environment();
     let mut table = ImageTable::default();
     for entry in std::fs::read_dir(parts.distributions)? {
         let home = entry?.path();
         let version = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let (true, Some((minor, _))) = (home.join("bin/flink").is_file(), version.rsplit_once('.')) {
-            let image = Image::flink(&home, java_home).with_path(parts.jar, "/opt/flink/usrlib/examples.jar");
+            let java = java::find(minor.parse()?, &places)?;
+            let image =
+                Image::flink(&home, &java.home).with_path(parts.jar, "/opt/flink/usrlib/examples.jar");
             table.add(&format!("flink:{minor}"), image);
         }
     }
@@ -351,12 +415,4 @@ fn java_options(distributions: &Path) -> Result<String> {
         }
     }
     bail!("no distribution below {} has `env.java.opts.all`", distributions.display())
-}
-
-/// The `java` on the path.
-fn java() -> Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        std::env::split_paths(&path).map(|directory| directory.join("java")).find(|file| file.is_file());
-    found.context("there is no `java` on the path")
 }

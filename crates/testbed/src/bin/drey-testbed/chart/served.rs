@@ -149,7 +149,23 @@ async fn token(admin: &Client, account: &str) -> Result<String> {
     made.status.and_then(|status| status.token).context("the server gives a token")
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<()> {
+/// Makes the API server serve the kinds of drey.
+pub(crate) async fn define(client: &Client) -> Result<()> {
+    let definitions = Api::<CustomResourceDefinition>::all(client.clone());
+    let parameters = PatchParams::apply(MANAGER).force();
+    for definition in drey_api::crd::all() {
+        let name = definition.metadata.name.clone().context("a definition has a name")?;
+        let value = serde_json::to_value(&definition)?;
+        definitions.patch(&name, &parameters, &Patch::Apply(&value)).await?;
+    }
+    let resource =
+        ApiResource::from_gvk(&GroupVersionKind::gvk("flink.apache.org", "v1beta1", "FlinkDeployment"));
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), RELEASE_NAMESPACE, &resource);
+    until("FlinkDeployments to be served", async || api.list(&Default::default()).await.is_ok()).await
+}
+
+/// Looks until it holds.
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) -> Result<()> {
     let deadline = Instant::now() + TIMEOUT;
     while !holds().await {
         ensure!(Instant::now() < deadline, "waited {} s for {what}", TIMEOUT.as_secs());

@@ -1,65 +1,57 @@
-//! The Ingress in front of the REST API. Pure; it refuses to know whether one exists already.
+//! What stands in front of the REST API: the Ingress, or the HTTPRoute, that `spec.ingress` asks for. Pure; it refuses
+//! to know whether one exists already.
+
+mod http_route;
+mod ingress;
 
 use std::collections::BTreeMap;
 
+use drey_api::desired::Desired;
 use drey_api::ingress_template;
-use drey_api::kinds::FlinkDeploymentSpec;
+use drey_api::kinds::IngressSpec;
 use serde_json::{Value, json};
 
-use crate::cluster::{COMPONENT_LABEL, ClusterIdentity, owned_by, rest_service_name};
+use crate::cluster::{COMPONENT_LABEL, ClusterIdentity, owned_by};
 use crate::error::BuildError;
+use crate::ports;
+
+/// Value of the component label on what stands in front of a cluster.
+pub const COMPONENT: &str = "ingress";
 
 const FIELD: &str = "spec.ingress.template";
 
-/// The Ingress that a spec asks for, owned by the FlinkDeployment; its backend is the Service of the REST API.
+/// What the deployed spec asks for, owned by the FlinkDeployment; its backend is the Service of the REST API.
 ///
 /// # Errors
-/// The template is missing or is no host with a path.
-pub fn object(
-    cluster: &ClusterIdentity,
-    spec: &FlinkDeploymentSpec,
-    rest_port: u16,
-) -> Result<Option<Value>, BuildError> {
-    let Some(ingress) = &spec.ingress else { return Ok(None) };
-    let template = ingress.template.as_deref().ok_or(BuildError::Missing {
+/// The template is missing or is no host with a path, or the Gateway is named wrongly.
+pub fn object(cluster: &ClusterIdentity, desired: &Desired) -> Result<Option<Value>, BuildError> {
+    let Some(spec) = &desired.spec.ingress else { return Ok(None) };
+    let template = spec.template.as_deref().ok_or(BuildError::Missing {
         field: FIELD,
         hint: "an ingress needs a host or a path, such as `{{name}}.{{namespace}}.example.com`",
     })?;
-    let Location { host, path } = location(template, &cluster.name, &cluster.namespace)?;
-    let mut route = json!({
-        "pathType": "ImplementationSpecific",
-        "backend": { "service": { "name": rest_service_name(&cluster.name), "port": { "number": rest_port } } },
-    });
-    if let Some(path) = path {
-        route["path"] = json!(path);
+    let location = location(template, &cluster.name, &cluster.namespace)?;
+    let rest_port = ports::of(&desired.configuration)?.rest;
+    let metadata = metadata(cluster, spec);
+    match &desired.options.http_route_gateway {
+        None => Ok(Some(ingress::object(cluster, spec, &metadata, location, rest_port))),
+        Some(gateway) => {
+            http_route::object(cluster, spec, &metadata, template, location, rest_port, gateway).map(Some)
+        }
     }
-    let mut rule = json!({ "http": { "paths": [route] } });
-    if let Some(host) = host {
-        rule["host"] = json!(host);
-    }
-    let mut labels: BTreeMap<String, String> = ingress.labels.clone().unwrap_or_default();
-    labels.insert(COMPONENT_LABEL.to_owned(), "ingress".to_owned());
-    let mut object = json!({
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "Ingress",
-        "metadata": {
-            "name": &*cluster.name,
-            "namespace": &*cluster.namespace,
-            "labels": labels,
-            "ownerReferences": owned_by(cluster, true),
-        },
-        "spec": { "rules": [rule] },
-    });
-    if let Some(annotations) = &ingress.annotations {
-        object["metadata"]["annotations"] = json!(annotations);
-    }
-    if let Some(class) = &ingress.class_name {
-        object["spec"]["ingressClassName"] = json!(class);
-    }
-    if let Some(tls) = &ingress.tls {
-        object["spec"]["tls"] = json!(tls);
-    }
-    Ok(Some(object))
+}
+
+fn metadata(cluster: &ClusterIdentity, spec: &IngressSpec) -> Value {
+    let mut labels: BTreeMap<String, String> = spec.labels.clone().unwrap_or_default();
+    labels.insert(COMPONENT_LABEL.to_owned(), COMPONENT.to_owned());
+    labels.insert("app.kubernetes.io/managed-by".to_owned(), "drey".to_owned());
+    json!({
+        "name": &*cluster.name,
+        "namespace": &*cluster.namespace,
+        "labels": labels,
+        "annotations": spec.annotations.clone().unwrap_or_default(),
+        "ownerReferences": owned_by(cluster, true),
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
