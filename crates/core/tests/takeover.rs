@@ -576,6 +576,40 @@ fn a_run_that_had_begun_is_not_begun_again() {
     assert!(seen >= 5, "{seen}");
 }
 
+/// The Java operator ended between the creation of the JobManager's Deployment and that of its configuration, which is
+/// created after it.
+#[test]
+fn a_cluster_that_was_made_by_half_is_made_anew() {
+    let mut seen = 0;
+    for moment in moments("led") {
+        let object = moment.resource("led");
+        let status = &object["status"];
+        let unwritten =
+            matches!(status["reconciliationStatus"]["state"].as_str(), Some("UPGRADING" | "ROLLING_BACK"));
+        let Seen::Present(cluster) = moment.cluster("led") else { continue };
+        let begun = !cluster.terminating
+            && cluster.generation == object["metadata"]["generation"].as_i64()
+            && cluster.generation != Some(BROKEN_GENERATION);
+        if !unwritten || !begun {
+            continue;
+        }
+        seen += 1;
+        let mut world = World::at("led", &moment);
+        let missing = Some("ConfigMap flink-config-led".into());
+        let phase = ClusterPhase::Starting;
+        world.cluster = Seen::Present(Cluster { missing, phase, never_available: true, ..cluster.clone() });
+        (world.job, world.starts) = (None, None);
+        let mode = world.mode().to_owned();
+        world.settle(&format!("line {}", moment.line));
+        let at = format!("line {}: {:#?} {:#}", moment.line, world.actions, world.status);
+        assert!(world.actions.contains(&Action::DeleteCluster { uid: cluster.uid }), "{at}");
+        let (_, restore) = world.deployed.as_ref().expect("it is made anew");
+        assert_eq!(*restore, newest_of(&moment, "led", &mode), "{at}");
+        assert_eq!(world.status["lifecycleState"], "STABLE", "{at}");
+    }
+    assert!(seen >= 5, "{seen}");
+}
+
 #[test]
 fn what_the_new_run_completed_counts_even_when_its_cluster_is_gone() {
     let all = moments("led");

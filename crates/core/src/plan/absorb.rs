@@ -78,6 +78,21 @@ fn absorb_job(draft: &mut Draft<'_>, rest: &Rest, job: &JobView) {
     if let Some(failure) = rest.failure.as_ref().filter(|_| state == FlinkJobState::Failed) {
         draft.problem("Error", "Job", failure.clone());
     }
+    note_stable(draft);
+}
+
+/// The job of the deployed spec runs, or has run to its end: the spec is stable. Said again when an intent has just been
+/// resolved, for the job may have been seen before the record said that its cluster is the deployed one.
+pub(super) fn note_stable(draft: &mut Draft<'_>) {
+    let observed = draft.observed;
+    let (Seen::Present(cluster), Some(rest)) = (&observed.cluster, &observed.rest) else { return };
+    let (Seen::Present(job), true) = (&rest.job, rest.reachable) else { return };
+    let state = shown_state(job);
+    let of_run = draft.journal.run.as_ref().is_some_and(|run| run.job_id == job.id);
+    let contradicted = draft.journal.end().is_some_and(|end| end.state != state);
+    if !of_run || contradicted || !cluster.owned || !is_current(draft, cluster) {
+        return;
+    }
     let deployed = draft.journal.state == ReconciliationState::Deployed;
     let wanted = draft.journal.reconciled.as_ref().is_some_and(|r| r.job_state == JobState::Running);
     if deployed

@@ -47,9 +47,12 @@ pub(crate) fn step<'a>(
         draft.at_rest = true;
         return draft;
     }
-    takeover::take_over(&mut draft);
+    if takeover::take_over(&mut draft) == Flow::Done {
+        return draft;
+    }
     absorb::absorb(&mut draft);
     if resolve::resolve(&mut draft) == Flow::GoOn {
+        absorb::note_stable(&mut draft);
         pursue(&mut draft);
     }
     draft

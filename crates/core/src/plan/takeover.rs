@@ -1,6 +1,9 @@
 //! The first look at what the Java operator left: its status is in the record, and here the cluster is added to it.
 //! The Java operator writes "deployed" after it has created a cluster; when it ends in between, the cluster alone tells
 //! that the new run has begun. Refuses to plan.
+//!
+//! A cluster that lacks what its JobManager needs to start was made by half: nobody comes back to make the rest of it.
+//! Nothing of it ever ran, so that it does not count, and is taken down on the way to the next one.
 
 use std::sync::Arc;
 
@@ -8,22 +11,29 @@ use drey_api::kinds::{
     FlinkJobState, JobManagerDeploymentStatus, JobState, ReconciliationState, UpgradeMode,
 };
 
-use super::Draft;
+use super::{Draft, Flow};
 use crate::journal::{Base, Last};
 use crate::observed::{Cluster, Seen};
 
-/// Adds what the cluster and the high-availability store tell of a run that the Java operator started.
-pub(super) fn take_over(draft: &mut Draft<'_>) {
+/// Adds what the cluster and the high-availability store tell of a run that the Java operator started. Without a look
+/// that is close enough for that, the step is over.
+pub(super) fn take_over(draft: &mut Draft<'_>) -> Flow {
     // Every run and every intent of ours has a number.
-    let Some(run) = draft.journal.run.as_ref().filter(|run| run.seq == 0) else { return };
+    let Some(run) = draft.journal.run.as_ref().filter(|run| run.seq == 0) else { return Flow::GoOn };
     if draft.journal.seq != 0 || run.cluster_uid.is_some() {
-        return;
+        return Flow::GoOn;
     }
     let observed = draft.observed;
     match &observed.cluster {
         Seen::Present(cluster) if cluster.owned && cluster.seq.is_none() => {
             if is_created(draft, cluster) {
-                note_created(draft, Some(cluster.uid.clone()));
+                // Whether it is whole, only a close look tells; once it was available, it must have been.
+                if cluster.never_available && !draft.is_live() {
+                    return Flow::Done;
+                }
+                if !(cluster.never_available && cluster.missing.is_some()) {
+                    note_created(draft, Some(cluster.uid.clone()));
+                }
             } else if !cluster.terminating && runs(draft) {
                 note_uid(draft, cluster.uid.clone());
             }
@@ -31,6 +41,7 @@ pub(super) fn take_over(draft: &mut Draft<'_>) {
         Seen::Absent if is_lost(draft) => note_created(draft, None),
         Seen::Unknown | Seen::Absent | Seen::Present(_) => {}
     }
+    Flow::GoOn
 }
 
 fn runs(draft: &Draft<'_>) -> bool {

@@ -129,6 +129,7 @@ mod tests {
             generation: Some(2),
             flink_version: Some("v1_20".into()),
             parts: vec!["ConfigMap/flink-config-a".into(), "Service/a-rest".into()],
+            mounted: vec!["flink-config-a".into()],
             replicas: 1,
             available: 1,
             was_available: true,

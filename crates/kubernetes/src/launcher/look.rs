@@ -11,7 +11,7 @@ use kube::{Api, Client};
 
 use super::cache::{CLUSTERS, OWN_PARTS};
 use super::judge::{Found, judge};
-use super::record::{DeploymentRecord, PartRecord, PodRecord, ReplicaSetRecord};
+use super::record::{DeploymentRecord, PartRecord, PodRecord, ReplicaSetRecord, part};
 use crate::cluster::APP_LABEL;
 
 /// Looks at the cluster of `target` now. What is left of one whose JobManager's Deployment is gone is taken down.
@@ -64,6 +64,19 @@ async fn found(client: &Client, target: &Target) -> Result<Found, kube::Error> {
         let maps = maps.items.iter().filter_map(|map| PartRecord::of("ConfigMap", map));
         let services = services.items.iter().filter_map(|service| PartRecord::of("Service", service));
         found.parts = maps.chain(services).collect();
+    }
+    if let Some(deployment) = &mut found.job_manager
+        && deployment.parts.is_empty()
+        && deployment.available == 0
+    {
+        // Somebody else made it, wrote down no parts, and may have died over it. Flink's client creates the ConfigMaps
+        // last, and no JobManager starts without them.
+        deployment.parts = deployment.mounted.iter().map(|name| part("ConfigMap", name)).collect();
+        let maps = api::<ConfigMap>(client, target);
+        for name in &deployment.mounted {
+            let map = maps.get_metadata_opt(name).await?;
+            found.parts.extend(map.and_then(|map| PartRecord::of("ConfigMap", &map)));
+        }
     }
     Ok(found)
 }

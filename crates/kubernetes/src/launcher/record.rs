@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference}
 use kube::core::PartialObjectMeta;
 
 use crate::cluster::{
-    COMPONENT_LABEL, GENERATION_ANNOTATION, INTENT_ANNOTATION, JOB_ID_ANNOTATION, MAIN_CONTAINER,
+    self, COMPONENT_LABEL, GENERATION_ANNOTATION, INTENT_ANNOTATION, JOB_ID_ANNOTATION, MAIN_CONTAINER,
 };
 
 /// Annotation of the JobManager's Deployment: every other object that belongs to the cluster, as `kind/name`, separated
@@ -31,6 +31,8 @@ pub(crate) struct DeploymentRecord {
     pub(crate) flink_version: Option<Arc<str>>,
     /// What else has to exist, as `kind/name`; empty when nobody wrote it down.
     pub(crate) parts: Vec<Arc<str>>,
+    /// Names of Flink's own ConfigMaps that its pods mount: without them they never start, whoever made it.
+    pub(crate) mounted: Vec<Arc<str>>,
     /// How many pods it is to have.
     pub(crate) replicas: i32,
     /// Pods that are ready, of the present spec.
@@ -63,6 +65,7 @@ impl DeploymentRecord {
             parts: annotation(meta, PARTS_ANNOTATION)
                 .map(|parts| parts.split(',').filter(|part| !part.is_empty()).map(shared).collect())
                 .unwrap_or_default(),
+            mounted: mounted(deployment),
             replicas: deployment.spec.replicas.unwrap_or(1),
             available: status.filter(|_| current).and_then(|status| status.available_replicas).unwrap_or(0),
             was_available: conditions.iter().any(|condition| {
@@ -77,6 +80,15 @@ impl DeploymentRecord {
             }),
         })
     }
+}
+
+fn mounted(deployment: &Deployment) -> Vec<Arc<str>> {
+    let cluster = deployment.metadata.name.as_deref().unwrap_or_default();
+    let own = [cluster::configuration_name(cluster), cluster::pod_template_name(cluster)];
+    let pod = deployment.spec.template.spec.as_ref();
+    let volumes = pod.and_then(|pod| pod.volumes.as_deref()).unwrap_or_default();
+    let maps = volumes.iter().filter_map(|volume| volume.config_map.as_ref());
+    maps.filter(|map| own.contains(&map.name)).map(|map| shared(&map.name)).collect()
 }
 
 /// A pod of a cluster.
@@ -210,4 +222,25 @@ fn owners(meta: &ObjectMeta) -> Vec<Arc<str>> {
 
 fn shared(text: &str) -> Arc<str> {
     Arc::from(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_jobmanager_cannot_start_without_is_what_it_mounts_of_flinks_own() {
+        let map = |name: &str| serde_json::json!({ "name": name, "configMap": { "name": name } });
+        let deployment: Deployment = serde_json::from_value(serde_json::json!({
+            "metadata": { "name": "a", "uid": "d" },
+            "spec": { "selector": {}, "template": { "spec": { "containers": [], "volumes": [
+                map("flink-config-a"), map("pod-template-a"), map("flink-config-b"), map("of-the-user"),
+                { "name": "other", "emptyDir": {} },
+            ] } } },
+        }))
+        .unwrap();
+        let record = DeploymentRecord::of(&deployment).unwrap();
+        assert_eq!(record.mounted, ["flink-config-a".into(), "pod-template-a".into()]);
+        assert_eq!(record.parts, [] as [Arc<str>; 0]);
+    }
 }

@@ -160,7 +160,9 @@ fn refusal<T>(outcome: kube::Result<T>) -> Result<Option<String>> {
 /// What drey says to it.
 fn expected(spec: &Value, last: Option<&Value>) -> Result<Option<String>> {
     let spec: FlinkDeploymentSpec = serde_json::from_value(spec.clone())?;
-    let last = last.map(|last| json!({ "spec": last }).to_string());
+    let last = last.map(|last| {
+        json!({ "spec": last, "resource_metadata": { "apiVersion": "flink.apache.org/v1beta1" } }).to_string()
+    });
     let last = last.map(|text| reconciled::decode(&text)).transpose()?;
     let defaults = Defaults::new(BTreeMap::new());
     let context = Context { namespace: NAMESPACE, name: NAME, defaults: &defaults, last: last.as_ref() };
