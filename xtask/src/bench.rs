@@ -1,10 +1,12 @@
 //! `cargo xtask bench`: what is measured is a release build.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use clap::Subcommand;
 
 use crate::shell::{build_drey, cargo, run};
-use crate::{needs, testbed};
+use crate::{kube, needs, testbed};
 
 /// Measure.
 #[derive(Debug, clap::Args)]
@@ -27,8 +29,24 @@ enum What {
         #[arg(default_value_t = 3_000)]
         resources: u32,
     },
+    /// Memory, processor time and latency on a real control plane with thousands of deployments and fake JobManagers,
+    /// beside those of the Java operator
+    Fleet(Fleet),
     /// Size of the binary, and its memory with one job
     Size,
+}
+
+#[derive(Debug, clap::Args)]
+struct Fleet {
+    /// The shaded jar of the Java operator; without it drey alone is measured
+    #[arg(long, env = "JAVA_OPERATOR_JAR")]
+    java_operator_jar: Option<PathBuf>,
+    /// The heap of the Java operator, such as `512m`; Java's default when it is not given
+    #[arg(long)]
+    java_heap: Option<String>,
+    /// How many deployments; may be given several times
+    #[arg(long, default_values_t = [1_000, 3_000])]
+    resources: Vec<usize>,
 }
 
 pub(crate) fn execute(args: &Args) -> Result<()> {
@@ -41,6 +59,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
             run(bench)
         }
         What::Engine { resources } => engine(*resources),
+        What::Fleet(args) => fleet(args),
         What::Size => {
             needs::flink_programs()?;
             let drey = build_drey("release")?;
@@ -67,4 +86,24 @@ fn engine(resources: u32) -> Result<()> {
         run(bench)?;
     }
     Ok(())
+}
+
+/// drey and the Java operator, one after the other in worlds of the same sort.
+fn fleet(args: &Fleet) -> Result<()> {
+    needs::flink_programs()?;
+    needs::all_flinks()?;
+    let programs = kube::prepare()?;
+    let drey = build_drey("release")?;
+    let mut bench = testbed::testbed("release", &["bench-fleet", "--drey"]);
+    bench.arg(drey).arg("--programs").arg(programs).arg("--distributions").arg(needs::cache().join("flink"));
+    for resources in &args.resources {
+        bench.args(["--resources", &resources.to_string()]);
+    }
+    if let Some(jar) = &args.java_operator_jar {
+        bench.arg("--java-operator-jar").arg(std::path::absolute(jar)?);
+    }
+    if let Some(heap) = &args.java_heap {
+        bench.args(["--java-heap", heap]);
+    }
+    run(bench)
 }

@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`, `kube`,
-//! `chart`, `goldens`.
+//! `chart`, `goldens`, `takeover`.
 //! Refuses to be part of the product: nothing here is in the binary.
 
 use std::process::ExitCode;
@@ -16,6 +16,7 @@ mod needs;
 mod shell;
 mod sim;
 mod soak;
+mod takeover;
 mod test;
 mod testbed;
 
@@ -47,6 +48,8 @@ enum Chore {
     Goldens(goldens::Args),
     /// Hold the chart of the operator to the real Helm and a real API server
     Chart,
+    /// Hand running jobs over from the Java operator to drey and back
+    Takeover(takeover::Args),
     /// A real Kubernetes control plane on this machine
     #[command(subcommand)]
     Kube(kube::Chore),
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::execute(&args),
         Chore::Goldens(args) => goldens::execute(&args),
         Chore::Chart => helm::check_chart(),
+        Chore::Takeover(args) => takeover::execute(&args),
         Chore::Kube(chore) => kube::execute(&chore),
     };
     match outcome {

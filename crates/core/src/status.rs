@@ -7,8 +7,9 @@ use std::sync::Arc;
 use drey_api::desired::{Desired, Invalid};
 use drey_api::kinds::{
     CheckpointInfo, Condition, FlinkDeploymentSpec, FlinkDeploymentStatus, FlinkJobState, IntentRecord,
-    JobState, JobStatus, ReconciliationStatus, RunEndRecord, RunRecord, Savepoint, SavepointFormat,
-    SavepointInfo, SnapshotRecord, SnapshotTriggerType, TaskManagerInfo, UpgradeMode,
+    JobState, JobStatus, LifecycleState, ReconciliationState, ReconciliationStatus, RunEndRecord, RunRecord,
+    Savepoint, SavepointFormat, SavepointInfo, SnapshotRecord, SnapshotTriggerType, TaskManagerInfo,
+    UpgradeMode,
 };
 use drey_api::reconciled::{Reconciled as Encoded, decode, encode};
 
@@ -60,15 +61,20 @@ const HEALTH_KEY: &str = "ClusterHealthInfo";
 /// See [`Broken`].
 pub fn read(status: &FlinkDeploymentStatus, resolve: Resolve<'_>) -> Result<Journal, Broken> {
     let record = status.reconciliation_status.clone().unwrap_or_default();
-    let reconciled = read_spec("lastReconciledSpec", record.last_reconciled_spec.as_deref(), resolve)?;
-    let stable = match (&record.last_stable_spec, &record.last_reconciled_spec) {
+    let mut reconciled = read_spec("lastReconciledSpec", record.last_reconciled_spec.as_deref(), resolve)?;
+    let job_status = status.job_status.clone().unwrap_or_default();
+    let (intent, seq, epoch) = read_intent(status.intent.as_ref())?;
+    let mut reconciled_text = record.last_reconciled_spec.clone();
+    if let Some(reconciled) = reconciled.as_mut().filter(|_| is_being_deployed(intent.as_ref())) {
+        reconciled.job_state = JobState::Running;
+        reconciled_text = Some(write_spec(reconciled, JobState::Running));
+    }
+    let stable = match (&record.last_stable_spec, &reconciled_text) {
         (None, _) => Stable::None,
         (Some(stable), Some(reconciled)) if stable == reconciled => Stable::Same,
         (Some(stable), _) => read_spec("lastStableSpec", Some(stable), resolve)?
             .map_or(Stable::None, |stable| Stable::Other(Box::new(stable))),
     };
-    let job_status = status.job_status.clone().unwrap_or_default();
-    let (intent, seq, epoch) = read_intent(status.intent.as_ref())?;
     let run = match &status.run {
         Some(run) => Some(read_run(run)?),
         None => adopted_run(&job_status, reconciled.as_ref(), status.observed_generation),
@@ -82,7 +88,7 @@ pub fn read(status: &FlinkDeploymentStatus, resolve: Resolve<'_>) -> Result<Jour
         intent,
         run,
         observed_generation: status.observed_generation,
-        state: record.state,
+        state: read_state(record.state, status.lifecycle_state),
         reconciled,
         stable,
         reconciled_at_ms: record.reconciliation_timestamp.unwrap_or(0),
@@ -96,6 +102,14 @@ pub fn read(status: &FlinkDeploymentStatus, resolve: Resolve<'_>) -> Result<Jour
         waiting: read_waiting(&conditions),
         conditions,
     })
+}
+
+/// See [`write_state`]. The Java operator never writes the two words together.
+fn read_state(state: ReconciliationState, lifecycle: Option<LifecycleState>) -> ReconciliationState {
+    match (state, lifecycle) {
+        (ReconciliationState::Deployed, Some(LifecycleState::Upgrading)) => ReconciliationState::Upgrading,
+        (state, _) => state,
+    }
 }
 
 /// Why it waits is told by the conditions alone.
@@ -397,11 +411,15 @@ fn read_health(text: &str) -> Option<HealthRecord> {
 
 /// Writes a journal.
 pub fn write(journal: &Journal, resource: &Resource) -> FlinkDeploymentStatus {
-    let last_reconciled_spec = journal.reconciled.as_ref().map(write_spec);
+    let is_being_deployed = is_being_deployed(journal.intent.as_ref());
+    let last_reconciled_spec = journal.reconciled.as_ref().map(|reconciled| {
+        let job_state = if is_being_deployed { JobState::Suspended } else { reconciled.job_state };
+        write_spec(reconciled, job_state)
+    });
     let last_stable_spec = match &journal.stable {
         Stable::None => None,
-        Stable::Same => last_reconciled_spec.clone(),
-        Stable::Other(stable) => Some(write_spec(stable)),
+        Stable::Same => journal.reconciled.as_ref().map(|stable| write_spec(stable, stable.job_state)),
+        Stable::Other(stable) => Some(write_spec(stable, stable.job_state)),
     };
     FlinkDeploymentStatus {
         job_status: Some(write_job(journal)),
@@ -414,7 +432,7 @@ pub fn write(journal: &Journal, resource: &Resource) -> FlinkDeploymentStatus {
             reconciliation_timestamp: Some(journal.reconciled_at_ms),
             last_reconciled_spec,
             last_stable_spec,
-            state: journal.state,
+            state: write_state(journal, resource),
         }),
         task_manager: write_task_manager(journal, resource),
         conditions: journal.conditions.iter().map(write_condition).collect(),
@@ -423,10 +441,33 @@ pub fn write(journal: &Journal, resource: &Resource) -> FlinkDeploymentStatus {
     }
 }
 
-fn write_spec(reconciled: &Reconciled) -> String {
+/// Until the job is stopped, the old spec is the deployed one. The Java operator looks at no job of which the state says
+/// that it is being upgraded: one that ended meanwhile it would try to stop for ever.
+fn write_state(journal: &Journal, resource: &Resource) -> ReconciliationState {
+    let runs = journal.reconciled.as_ref().is_some_and(|reconciled| {
+        reconciled.job_state == JobState::Running && reconciled.desired.spec.job.is_some()
+    });
+    if journal.state == ReconciliationState::Upgrading
+        && runs
+        && !is_being_deployed(journal.intent.as_ref())
+        && lifecycle(resource, journal) == LifecycleState::Upgrading
+    {
+        return ReconciliationState::Deployed;
+    }
+    journal.state
+}
+
+/// Whether the recorded spec is on its way to a cluster. It is written as `suspended` until that is there: so the Java
+/// operator knows that it has to be created.
+fn is_being_deployed(intent: Option<&Intent>) -> bool {
+    let kind = intent.map(|intent| &intent.kind);
+    matches!(kind, Some(IntentKind::Deploy { target: DeployTarget::Reconciled, .. }))
+}
+
+fn write_spec(reconciled: &Reconciled, job_state: JobState) -> String {
     let mut spec = (*reconciled.desired.spec).clone();
     if let Some(job) = &mut spec.job {
-        job.state = reconciled.job_state;
+        job.state = job_state;
         job.upgrade_mode = reconciled.upgrade_mode;
         job.savepoint_trigger_nonce = reconciled.savepoint_nonce;
         job.checkpoint_trigger_nonce = reconciled.checkpoint_nonce;

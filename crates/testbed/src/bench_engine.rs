@@ -348,7 +348,9 @@ impl Bench<'_> {
     }
 }
 
-fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+/// So many of a hundred are at most this; zero when there are none.
+#[must_use]
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     let index = (sorted.len() * percent).div_ceil(100).saturating_sub(1);
     sorted.get(index).copied().unwrap_or_default()
 }
@@ -391,7 +393,8 @@ async fn install_crds(client: &Client) -> Result<(), BenchError> {
 }
 
 /// A FlinkDeployment of a usual size.
-fn deployment(name: &str) -> FlinkDeployment {
+#[must_use]
+pub fn deployment(name: &str) -> FlinkDeployment {
     let mut configuration = json!({
         "taskmanager.numberOfTaskSlots": "2",
         "high-availability.type": "kubernetes",

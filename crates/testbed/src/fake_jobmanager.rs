@@ -1,19 +1,22 @@
 //! Fake JobManagers: one HTTP server that answers Flink's REST interface for any number of clusters, each below a
 //! path of its own, and misbehaves as told. Its answers have the shape of real ones; what it runs are numbers.
 //!
-//! `/c/<cluster>/…` are clusters that a test made and holds. `/auto/<name>/<job id>/…` are clusters that nobody has
+//! `/c/<cluster>/…` are clusters that a test made and holds; [`FakeJobManagers::serve_by_name`] serves the same ones by
+//! the name that a Service gives to each, `<cluster>-rest.<namespace>`. `/auto/<name>/<job id>/…` are clusters that nobody has
 //! to make: their job runs until it is stopped or cancelled. `POST /hang/<percent>` lets so many of a hundred of them
 //! hang, chosen by the number at the end of their name. `GET /actions` tells when each was asked to do something.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::header::HOST;
+use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::{Html, IntoResponse, Json, Response};
 use drey_api::kinds::FlinkJobState;
 use serde_json::{Value, json};
@@ -178,6 +181,8 @@ pub struct FakeCluster {
     pub savepoints: SavepointScript,
     /// Every request that changes something, such as `POST /jobs/:id/stop`, in order.
     pub requests: Vec<String>,
+    /// How many requests of any kind it got.
+    pub asked: u64,
     /// Rises with every change of the job.
     changes: watch::Sender<u64>,
 }
@@ -191,6 +196,7 @@ impl FakeCluster {
             behaviour: Behaviour::Prompt,
             savepoints,
             requests: Vec::new(),
+            asked: 0,
             changes: watch::channel(0).0,
         }
     }
@@ -236,6 +242,28 @@ impl FakeJobManagers {
             drop(axum::serve(listener, router).await);
         });
         Ok((fake, task))
+    }
+
+    /// Serves every cluster also by the name of its Service, for ever.
+    pub async fn serve_by_name(self, listener: TcpListener) {
+        let router = Router::new().fallback(answer_by_name).with_state(self);
+        // Serving ends only with the task.
+        drop(axum::serve(listener, router).await);
+    }
+
+    /// Lets so many of a hundred clusters hang, chosen by [`hangs`].
+    pub fn hang(&self, percent: u64) {
+        for (name, cluster) in &mut lock(&self.world).clusters {
+            if hangs(name, percent) {
+                cluster.behaviour = Behaviour::Hanging;
+            }
+        }
+    }
+
+    /// How often each cluster was asked, by name.
+    #[must_use]
+    pub fn asked(&self) -> HashMap<String, u64> {
+        lock(&self.world).clusters.iter().map(|(name, cluster)| (name.clone(), cluster.asked)).collect()
     }
 
     /// Storage of all clusters.
@@ -322,6 +350,23 @@ async fn answer(State(fake): State<FakeJobManagers>, method: Method, uri: Uri, b
     }
 }
 
+async fn answer_by_name(
+    State(fake): State<FakeJobManagers>,
+    headers: HeaderMap,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let Some(cluster) = host.split('.').next().and_then(|service| service.strip_suffix("-rest")) else {
+        return StatusCode::MISDIRECTED_REQUEST.into_response();
+    };
+    let path = uri.path().trim_start_matches("/v1");
+    let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
+    let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    of_cluster(&fake, cluster, &method, &segments, &body).await
+}
+
 async fn of_cluster(
     fake: &FakeJobManagers,
     cluster: &str,
@@ -329,7 +374,10 @@ async fn of_cluster(
     rest: &[&str],
     body: &Value,
 ) -> Response {
-    let known = lock(&fake.world).clusters.get(cluster).map(|found| found.behaviour);
+    let known = lock(&fake.world).clusters.get_mut(cluster).map(|found| {
+        found.asked += 1;
+        found.behaviour
+    });
     let Some(behaviour) = known else { return StatusCode::BAD_GATEWAY.into_response() };
     match behaviour {
         Behaviour::Prompt | Behaviour::LosesAnswers => {}
@@ -358,6 +406,7 @@ fn read(fake: &FakeJobManagers, cluster: &str, rest: &[&str]) -> Response {
     match rest {
         ["config"] => configuration(),
         ["overview"] => overview(),
+        ["taskmanagers"] => Json(json!({ "taskmanagers": [task_manager()] })).into_response(),
         ["jobs", "overview"] => {
             Json(json!({ "jobs": job.map(job_overview).into_iter().collect::<Vec<_>>() })).into_response()
         }
@@ -375,6 +424,11 @@ fn read(fake: &FakeJobManagers, cluster: &str, rest: &[&str]) -> Response {
 fn read_job(job: &FakeJob, what: &[&str]) -> Response {
     match what {
         ["checkpoints"] => Json(checkpoints(job)).into_response(),
+        ["exceptions"] => Json(json!({
+            "root-exception": null, "timestamp": null, "all-exceptions": [], "truncated": false,
+            "exceptionHistory": { "entries": [], "truncated": false },
+        }))
+        .into_response(),
         ["savepoints" | "checkpoints", trigger] => match job.operations.get(*trigger) {
             Some(operation) => Json(operation_status(operation)).into_response(),
             None => errors(
@@ -452,7 +506,7 @@ fn savepoint(
     body: &Value,
     stop: bool,
 ) -> Response {
-    let trigger = body["triggerId"].as_str().unwrap_or_default().to_owned();
+    let trigger = trigger_of(body);
     let directory =
         body["targetDirectory"].as_str().or(body["target-directory"].as_str()).unwrap_or("file:/none");
     let known = fake.with(cluster, |found| {
@@ -525,7 +579,7 @@ fn complete(job: &mut FakeJob, storage: &Storage, directory: &str, operation: St
 }
 
 fn checkpoint(fake: &FakeJobManagers, cluster: &str, body: &Value) -> Response {
-    let trigger = body["triggerId"].as_str().unwrap_or_default().to_owned();
+    let trigger = trigger_of(body);
     let storage = fake.storage.clone();
     fake.with(cluster, |found| {
         let Some(job) = found.job.as_mut().filter(|job| job.state == "RUNNING") else { return };
@@ -540,13 +594,23 @@ fn checkpoint(fake: &FakeJobManagers, cluster: &str, body: &Value) -> Response {
     accepted(&trigger)
 }
 
+/// The id of an operation that the caller chose, or else one that Flink chooses.
+fn trigger_of(body: &Value) -> String {
+    static CHOSEN: AtomicU64 = AtomicU64::new(0);
+    match body["triggerId"].as_str() {
+        Some(given) => given.to_owned(),
+        None => format!("{:032x}", (1_u128 << 64) + u128::from(CHOSEN.fetch_add(1, Ordering::Relaxed))),
+    }
+}
+
 fn job_overview(job: &FakeJob) -> Value {
     let running = if job.state == "RUNNING" && job.tasks_running { 4 } else { 0 };
     let finished = if job.state == "FINISHED" { 4 } else { 0 };
     json!({
         "jid": job.id, "name": "fake", "state": job.state, "start-time": job.started_at_ms, "end-time": -1,
         "duration": 1, "last-modification": job.started_at_ms,
-        "tasks": { "total": 4, "running": running, "finished": finished, "canceling": 0, "failed": 0 },
+        "tasks": { "total": 4, "running": running, "finished": finished, "canceling": 0, "canceled": 0, "failed": 0,
+                   "created": 0, "scheduled": 0, "deploying": 0, "reconciling": 0, "initializing": 0 },
     })
 }
 
@@ -554,9 +618,13 @@ fn checkpoints(job: &FakeJob) -> Value {
     let of = |snapshot: &Option<Snapshot>, is_savepoint: bool| {
         snapshot.as_ref().map(|snapshot| {
             json!({
-                "id": snapshot.id, "status": "COMPLETED", "is_savepoint": is_savepoint,
+                "className": "completed", "id": snapshot.id, "status": "COMPLETED", "is_savepoint": is_savepoint,
+                "savepointFormat": is_savepoint.then_some("CANONICAL"),
+                "checkpoint_type": if is_savepoint { "SAVEPOINT" } else { "CHECKPOINT" },
                 "trigger_timestamp": now_ms(), "latest_ack_timestamp": now_ms(), "state_size": 1000,
-                "external_path": snapshot.path, "discarded": false,
+                "checkpointed_size": 1000, "end_to_end_duration": 100, "alignment_buffered": 0,
+                "processed_data": 0, "persisted_data": 0, "num_subtasks": 4, "num_acknowledged_subtasks": 4,
+                "tasks": {}, "external_path": snapshot.path, "discarded": false,
             })
         })
     };
@@ -571,8 +639,44 @@ fn checkpoints(job: &FakeJob) -> Value {
     json!({
         "counts": { "restored": u8::from(restored.is_some()), "total": history.len(), "in_progress": 0,
                     "completed": history.len(), "failed": 0 },
+        "summary": summary(),
         "latest": { "completed": completed, "savepoint": savepoint, "failed": null, "restored": restored },
         "history": history,
+    })
+}
+
+/// Statistics over all checkpoints, of which there are none to speak of.
+fn summary() -> Value {
+    let none =
+        json!({ "min": 0, "max": 0, "avg": 0, "p50": 0.0, "p90": 0.0, "p95": 0.0, "p99": 0.0, "p999": 0.0 });
+    let names = [
+        "checkpointed_size",
+        "state_size",
+        "end_to_end_duration",
+        "alignment_buffered",
+        "processed_data",
+        "persisted_data",
+    ];
+    names.into_iter().map(|name| (name.to_owned(), none.clone())).collect::<serde_json::Map<_, _>>().into()
+}
+
+fn task_manager() -> Value {
+    let resource = json!({
+        "cpuCores": 2.0, "taskHeapMemory": 1024, "taskOffHeapMemory": 0, "managedMemory": 1024, "networkMemory": 256,
+        "extendedResources": {},
+    });
+    json!({
+        "id": "fake-taskmanager-1-1", "path": "pekko.tcp://flink@127.0.0.1:6122/user/rpc/taskmanager_0",
+        "dataPort": 6121, "jmxPort": -1, "timeSinceLastHeartbeat": now_ms(), "slotsNumber": 4, "freeSlots": 0,
+        "totalResource": resource, "freeResource": resource,
+        "hardware": { "cpuCores": 2, "physicalMemory": 8_000_000_000_u64, "freeMemory": 1_000_000_000,
+                      "managedMemory": 1_000_000_000 },
+        "memoryConfiguration": {
+            "frameworkHeap": 134_217_728, "taskHeap": 1_073_741_824, "frameworkOffHeap": 134_217_728, "taskOffHeap": 0,
+            "networkMemory": 268_435_456, "managedMemory": 1_073_741_824, "jvmMetaspace": 268_435_456,
+            "jvmOverhead": 429_496_729, "totalFlinkMemory": 2_684_354_560_u64,
+            "totalProcessMemory": 4_294_967_296_u64,
+        },
     })
 }
 
@@ -591,7 +695,7 @@ fn operation_status(operation: &Operation) -> Value {
     }
 }
 
-/// Whether the automatic cluster `name` is among those that hang.
+/// Whether the cluster `name` is among those that hang when so many of a hundred do.
 #[must_use]
 pub fn hangs(name: &str, percent: u64) -> bool {
     let digits: String = name.chars().filter(char::is_ascii_digit).collect();

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use drey_testbed::ledger::{self, LedgerReport};
 use serde_json::{Value, json};
 
-/// Name of the deployment.
+/// Name of the deployment, where there is one.
 pub(crate) const NAME: &str = "ledger";
 
 /// Where the job runs.
@@ -26,6 +26,8 @@ pub(crate) enum Site {
 /// The manifest.
 #[derive(Clone, Debug)]
 pub(crate) struct LedgerJob {
+    /// Name of the deployment.
+    pub(crate) name: String,
     /// Where it runs.
     pub(crate) site: Site,
     /// `v1_20` and so on.
@@ -59,6 +61,7 @@ impl LedgerJob {
     /// A job that upgrades by savepoint.
     pub(crate) fn new(flink: &str, jar: &Path, output: PathBuf) -> Self {
         Self {
+            name: NAME.to_owned(),
             site: Site::Laptop,
             flink_version: format!("v{}", flink.replace('.', "_")),
             jar: jar.to_owned(),
@@ -87,7 +90,7 @@ impl LedgerJob {
         let mut manifest = json!({
             "apiVersion": "flink.apache.org/v1beta1",
             "kind": "FlinkDeployment",
-            "metadata": {"name": NAME},
+            "metadata": {"name": self.name},
             "spec": {
                 "flinkVersion": self.flink_version,
                 "image": "flink",
@@ -118,10 +121,17 @@ impl LedgerJob {
         manifest
     }
 
+    /// The directory of its savepoints on the cluster's storage.
+    pub(crate) fn savepoint_directory(&self) -> Option<PathBuf> {
+        match &self.site {
+            Site::Laptop => None,
+            Site::Cluster { storage, .. } => Some(storage.join("savepoints")),
+        }
+    }
+
     /// How many complete savepoints there are on the cluster's storage.
     pub(crate) fn savepoints(&self) -> Result<usize> {
-        let Site::Cluster { storage, .. } = &self.site else { return Ok(0) };
-        complete_below(&storage.join("savepoints"))
+        self.savepoint_directory().map_or(Ok(0), |directory| complete_below(&directory))
     }
 
     /// What it has written so far; none before the first file.

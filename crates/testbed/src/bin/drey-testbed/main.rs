@@ -10,7 +10,9 @@ mod bench;
 mod chart;
 mod cluster_scenarios;
 mod conformance;
+mod fleet;
 mod generated;
+mod java_operator;
 mod kills;
 mod kube;
 mod laptop;
@@ -22,6 +24,8 @@ mod scenarios;
 mod soak;
 mod steps;
 mod story;
+mod takeover;
+mod tally;
 mod tools;
 
 /// Scenarios and measurements.
@@ -40,6 +44,8 @@ enum Part {
     /// Do wrong what can be done wrong on a real Kubernetes API, beside a job that must not notice; ends with
     /// `N passed, N failed`
     BadInput(bad_input::Args),
+    /// Hand jobs over from the Java operator to drey and back; ends with `N passed, N failed`
+    Takeover(takeover::Args),
     /// Use the real kubectl on laptop mode; ends with `N passed, N failed`
     Tools(tools::Args),
     /// Kill processes at random moments of random upgrades
@@ -48,6 +54,8 @@ enum Part {
     BenchLocal(bench::LocalArgs),
     /// Size of the binary, and its memory with one job
     BenchSize(bench::SizeArgs),
+    /// Memory, processor time and latency with thousands of deployments, beside those of the Java operator
+    BenchFleet(fleet::Args),
     /// Compare the embedded API server with a real one; ends with `N passed, N failed`
     Conformance(conformance::Args),
     /// Hold the chart of the operator to the real Helm and a real API server; ends with `N passed, N failed`
@@ -64,10 +72,12 @@ fn main() -> ExitCode {
         Part::Scenarios(args) => scenarios::run(&args),
         Part::ClusterScenarios(args) => cluster_scenarios::run(&args),
         Part::BadInput(args) => bad_input::run(&args),
+        Part::Takeover(args) => takeover::run(&args),
         Part::Tools(args) => tools::run(&args),
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),
         Part::BenchSize(args) => bench::size(&args),
+        Part::BenchFleet(args) => fleet::run(&args),
         Part::Conformance(args) => conformance::run(&args),
         Part::Chart(args) => chart::run(&args),
         Part::Kube(command) => kube::run(&command),

@@ -23,7 +23,7 @@ use crate::ledger_job::NAME;
 use crate::place::Place;
 
 /// Where everything lives.
-const NAMESPACE: &str = "default";
+pub(crate) const NAMESPACE: &str = "default";
 /// How long the operator may take until it is ready.
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long an operator may take to end after it was asked to.
@@ -81,11 +81,13 @@ impl OnCluster {
         Ok(place)
     }
 
-    fn kube(&self) -> &Kube {
+    /// The control plane.
+    pub(crate) fn kube(&self) -> &Kube {
         self.kube.as_ref().expect("the cluster runs until it is dropped")
     }
 
-    fn node(&self) -> &Node {
+    /// The node.
+    pub(crate) fn node(&self) -> &Node {
         self.node.as_ref().expect("the node runs until it is dropped")
     }
 
@@ -110,7 +112,18 @@ impl OnCluster {
         Ok(())
     }
 
-    async fn put(&self, object: &Value) -> Result<()> {
+    /// Waits for something asynchronous.
+    pub(crate) fn wait_on<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
+    /// What Flink's own configuration gives to Java.
+    pub(crate) fn java_options(&self) -> &str {
+        &self.java_options
+    }
+
+    /// Creates an object, or makes it what it says.
+    pub(crate) async fn put(&self, object: &Value) -> Result<()> {
         let object: DynamicObject = serde_json::from_value(object.clone())?;
         let types = object.types.clone().context("an object has a kind")?;
         let resource = ApiResource::from_gvk(&types.try_into()?);
@@ -181,12 +194,16 @@ impl OnCluster {
         Ok(self.runtime.block_on(namespaces.get_opt(name))?.is_some())
     }
 
-    /// Pods of the job's cluster whose containers run, by component.
+    /// Pods of the job's cluster, by component.
     pub(crate) fn pods(&self, component: &str) -> Result<Vec<String>> {
-        let labels = format!("app={NAME},component={component}");
-        let api: Api<Pod> = Api::namespaced(self.kube().client(), NAMESPACE);
-        let pods = self.runtime.block_on(api.list(&ListParams::default().labels(&labels)))?;
+        let pods = self.pods_with(&format!("app={NAME},component={component}"))?;
         Ok(pods.iter().map(ResourceExt::name_any).collect())
+    }
+
+    /// Pods with these labels.
+    pub(crate) fn pods_with(&self, labels: &str) -> Result<Vec<Pod>> {
+        let api: Api<Pod> = Api::namespaced(self.kube().client(), NAMESPACE);
+        Ok(self.runtime.block_on(api.list(&ListParams::default().labels(labels)))?.items)
     }
 
     fn kill_pods(&self, component: &str) -> Result<usize> {
@@ -257,7 +274,17 @@ impl OnCluster {
         })
     }
 
-    fn kill_operators(&mut self) -> Result<usize> {
+    /// Asks every drey to end, and waits until it has.
+    pub(crate) fn end_operators(&mut self) -> Result<()> {
+        for mut operator in std::mem::take(&mut self.operators) {
+            terminate(&operator)?;
+            self.wait_for("drey to end", STOP_TIMEOUT, |_| Ok(operator.try_wait()?.map(drop)))?;
+        }
+        Ok(())
+    }
+
+    /// Kills every drey; how many there were.
+    pub(crate) fn kill_operators(&mut self) -> Result<usize> {
         let mut killed = 0;
         for mut operator in self.operators.drain(..) {
             operator.kill()?;
@@ -271,18 +298,23 @@ impl OnCluster {
     fn hand_over(&mut self) -> Result<usize> {
         self.start_operator()?;
         let leader = self.operators.first().context("an operator was started")?;
-        let pid = i32::try_from(leader.id()).ok().and_then(rustix::process::Pid::from_raw);
-        rustix::process::kill_process(pid.context("a process has a pid")?, Signal::TERM)?;
+        terminate(leader)?;
         let mut former = self.operators.remove(0);
         self.wait_for("the leader to end", STOP_TIMEOUT, |_| Ok(former.try_wait()?.map(drop)))?;
         Ok(1)
     }
 
+    /// All that a container of a pod has written.
+    pub(crate) fn log(&self, pod: &str, container: &str) -> String {
+        let api: Api<Pod> = Api::namespaced(self.kube().client(), NAMESPACE);
+        let params = LogParams { container: Some(container.to_owned()), ..LogParams::default() };
+        let text = self.runtime.block_on(api.logs(pod, &params));
+        text.unwrap_or_else(|error| error.to_string())
+    }
+
     /// The last errors in a pod's log.
     fn log_tail(&self, pod: &str) -> String {
-        let api: Api<Pod> = Api::namespaced(self.kube().client(), NAMESPACE);
-        let params = LogParams { container: Some(MAIN_CONTAINER.to_owned()), ..LogParams::default() };
-        let text = self.runtime.block_on(api.logs(pod, &params)).unwrap_or_else(|error| error.to_string());
+        let text = self.log(pod, MAIN_CONTAINER);
         let telling =
             |line: &&str| ["Caused by", "Exception", " ERROR "].iter().any(|word| line.contains(word));
         let lines: Vec<&str> = text.lines().filter(telling).collect();
@@ -357,6 +389,11 @@ impl Drop for OnCluster {
     }
 }
 
+fn terminate(process: &Child) -> Result<()> {
+    let pid = i32::try_from(process.id()).ok().and_then(rustix::process::Pid::from_raw);
+    Ok(rustix::process::kill_process(pid.context("a process has a pid")?, Signal::TERM)?)
+}
+
 async fn start(programs: &Path, directory: &Path, images: ImageTable) -> Result<(Kube, Node)> {
     let options = Options {
         name: format!("story-{}", std::process::id()),
@@ -382,15 +419,13 @@ async fn start(programs: &Path, directory: &Path, images: ImageTable) -> Result<
 
 /// `flink:<minor>` for every distribution, with the examples where official images have user code.
 fn images(parts: &Parts<'_>) -> Result<ImageTable> {
-    let places = JavaPlaces::of_environment();
     let mut table = ImageTable::default();
     for entry in std::fs::read_dir(parts.distributions)? {
         let home = entry?.path();
         let version = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let (true, Some((minor, _))) = (home.join("bin/flink").is_file(), version.rsplit_once('.')) {
-            let java = java::find(minor.parse()?, &places)?;
             let image =
-                Image::flink(&home, &java.home).with_path(parts.jar, "/opt/flink/usrlib/examples.jar");
+                Image::flink(&home, &java_home(minor)?).with_path(parts.jar, "/opt/flink/usrlib/examples.jar");
             table.add(&format!("flink:{minor}"), image);
         }
     }
@@ -415,4 +450,9 @@ fn java_options(distributions: &Path) -> Result<String> {
         }
     }
     bail!("no distribution below {} has `env.java.opts.all`", distributions.display())
+}
+
+/// Where the Java lies that runs Flink `minor`.
+pub(crate) fn java_home(minor: &str) -> Result<PathBuf> {
+    Ok(java::find(minor.parse()?, &JavaPlaces::of_environment())?.home)
 }

@@ -1,7 +1,7 @@
 //! One ledger job through a series of changes. After each: the deployment is STABLE, the ledger goes on,
 //! and nothing is missing, repeated or misplaced.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -9,13 +9,14 @@ use tempfile::TempDir;
 
 use crate::ledger_job::{LedgerJob, NAME, must_be_whole};
 use crate::place::Place;
+use crate::tally::Tally;
 
 /// How long a change may take until it is stable; a cold start with a busy machine is the longest.
 pub(crate) const STABLE_TIMEOUT: Duration = Duration::from_secs(240);
 /// How long the ledger may take to go on.
-const GROWTH_TIMEOUT: Duration = Duration::from_secs(120);
+pub(crate) const GROWTH_TIMEOUT: Duration = Duration::from_secs(120);
 /// How many further numbers show that it goes on.
-const GROWTH: u64 = 200;
+pub(crate) const GROWTH: u64 = 200;
 
 /// The job and where it runs.
 pub(crate) struct Story<P> {
@@ -23,49 +24,28 @@ pub(crate) struct Story<P> {
     pub(crate) place: P,
     /// The job as it was applied last.
     pub(crate) job: LedgerJob,
-    passed: u64,
-    failed: u64,
+    tally: Tally,
 }
 
 impl<P: Place> Story<P> {
     /// A story that begins.
     pub(crate) fn new(place: P, job: LedgerJob) -> Self {
-        Self { place, job, passed: 0, failed: 0 }
+        Self { place, job, tally: Tally::default() }
     }
 
     /// Ends the story and what it took place in, with the line `N passed, N failed`. Its directory is kept for a look
     /// when a step failed.
     pub(crate) fn conclude(self, directory: TempDir, kept_anyway: bool) -> Result<()> {
-        let (passed, failed) = (self.passed, self.failed);
-        drop(self);
-        if failed > 0 && !kept_anyway {
-            eprintln!("kept for a look: {}", directory.keep().display());
-        }
-        println!("{passed} passed, {failed} failed");
-        ensure!(failed == 0, "{failed} steps failed");
-        Ok(())
+        let Self { place, job: _, tally } = self;
+        drop(place);
+        tally.conclude(directory, kept_anyway)
     }
 
     /// Runs one step. After a failed one the story cannot go on, and the rest counts as failed.
     pub(crate) fn step(&mut self, name: &str, act: impl FnOnce(&mut Self) -> Result<()>) {
-        if self.failed > 0 {
-            self.failed += 1;
-            println!("not run   {name}");
-            return;
-        }
-        let began = Instant::now();
-        let outcome = act(self);
-        let seconds = began.elapsed().as_secs_f64();
-        match outcome {
-            Ok(()) => {
-                self.passed += 1;
-                println!("ok        {name} ({seconds:.1} s)");
-            }
-            Err(error) => {
-                self.failed += 1;
-                println!("FAILED    {name} ({seconds:.1} s): {error:#}");
-            }
-        }
+        let mut tally = std::mem::take(&mut self.tally);
+        tally.step(name, || act(self));
+        self.tally = tally;
     }
 
     /// Applies the job as it is now.
