@@ -758,6 +758,42 @@ fn each_phase_of_an_upgrade_is_written_as_the_java_operator_writes_it() {
     }
 }
 
+/// The Java operator looks at no job of which the record says `UPGRADING`, and makes no cluster for a spec that the record
+/// calls `running`.
+#[test]
+fn in_every_phase_of_an_upgrade_the_java_operator_could_go_on() {
+    let edited = |moment: &Moment| {
+        moment.generation("led") == 2 && moment.resource("led")["status"]["observedGeneration"] == 1
+    };
+    let moment = moments("led").into_iter().find(edited).expect("the edit before anything is done");
+    let mut world = World::at("led", &moment);
+    let mut phases: Vec<[String; 4]> = Vec::new();
+    for _ in 0..30 {
+        let of = |pointer: &str| text(&world.status, pointer).unwrap_or_default().to_owned();
+        let spec: Value =
+            serde_json::from_str(&of("/reconciliationStatus/lastReconciledSpec")).expect("the record");
+        let phase = [
+            of("/intent/kind"),
+            of("/reconciliationStatus/state"),
+            text(&spec, "/spec/job/state").expect("a job").to_owned(),
+            of("/lifecycleState"),
+        ];
+        if phases.last() != Some(&phase) {
+            phases.push(phase);
+        }
+        world.step();
+        world.now_ms += 1_000;
+    }
+    let expected = [
+        ["", "DEPLOYED", "running", "STABLE"],
+        ["StopWithSavepoint", "DEPLOYED", "running", "UPGRADING"],
+        ["Teardown", "UPGRADING", "suspended", "UPGRADING"],
+        ["Deploy", "UPGRADING", "suspended", "UPGRADING"],
+        ["None", "DEPLOYED", "running", "STABLE"],
+    ];
+    assert_eq!(phases, expected);
+}
+
 #[test]
 fn a_refused_spec_is_told_as_the_java_operator_tells_it() {
     let all = moments("led");
