@@ -424,8 +424,8 @@ fn images(parts: &Parts<'_>) -> Result<ImageTable> {
         let home = entry?.path();
         let version = home.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if let (true, Some((minor, _))) = (home.join("bin/flink").is_file(), version.rsplit_once('.')) {
-            let image =
-                Image::flink(&home, &java_home(minor)?).with_path(parts.jar, "/opt/flink/usrlib/examples.jar");
+            let image = Image::flink(&home, &java_home(minor)?)
+                .with_path(parts.jar, "/opt/flink/usrlib/examples.jar");
             table.add(&format!("flink:{minor}"), image);
         }
     }

@@ -121,7 +121,7 @@ impl Kubelet {
         while let Some(event) = events.next().await {
             match event {
                 Ok(Event::Apply(deployment) | Event::InitApply(deployment)) => {
-                    self.see_deployment(&deployment)
+                    self.see_deployment(&deployment);
                 }
                 Ok(Event::Delete(deployment)) => self.lose_deployment(&deployment),
                 Ok(Event::Init | Event::InitDone) | Err(_) => {}
