@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use drey_api::defaults::Defaults;
 use drey_api::desired::{self, Context};
 use drey_api::kinds::{
-    self, API_VERSION, FlinkBlueGreenDeployment, FlinkDeployment, FlinkSessionJob, FlinkStateSnapshot,
+    self, API_VERSION, CANARY_LABEL, FlinkBlueGreenDeployment, FlinkDeployment, FlinkSessionJob,
+    FlinkStateSnapshot,
 };
 use drey_api::unknown_fields;
 use serde_json::Value;
@@ -175,6 +176,7 @@ fn of_flink(document: &Document, kind: FlinkKind, namespace: &str, defaults: &De
     let mut found = names(document, kind);
     found.extend(unknown.iter().map(|unknown| of_unknown_field(document, unknown)));
     let read = match kind {
+        FlinkKind::Deployment if is_canary(&document.value) => Ok(()),
         FlinkKind::Deployment => kinds::read::<FlinkDeployment>(&document.value)
             .map(|deployment| found.extend(of_deployment(document, &deployment, namespace, defaults))),
         FlinkKind::SessionJob => kinds::read::<FlinkSessionJob>(&document.value).map(drop),
@@ -186,6 +188,10 @@ fn of_flink(document: &Document, kind: FlinkKind, namespace: &str, defaults: &De
         found.push(problem(document, &error.path, error.message, hint));
     }
     found
+}
+
+fn is_canary(object: &Value) -> bool {
+    object["metadata"]["labels"][CANARY_LABEL] == "true"
 }
 
 /// YAML takes `5` and `on` for other things than texts, and `"5"` for no number.
@@ -344,5 +350,13 @@ spec:
     fn two_objects_of_one_name_are_told() {
         let found = judged(&format!("{GOOD}---\n{GOOD}")).join("\n");
         assert!(found.contains("job.yaml:21") && found.contains("second time"), "{found}");
+    }
+
+    #[test]
+    fn a_canary_needs_no_spec() {
+        let canary = "apiVersion: flink.apache.org/v1beta1\nkind: FlinkDeployment\nmetadata:\n  name: a\n  labels: \
+                      {flink.apache.org/canary: \"true\"}\n";
+        assert_eq!(judged(canary), [""; 0]);
+        assert_eq!(judged(&canary.replace("true", "false")).len(), 1);
     }
 }

@@ -12,6 +12,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use drey_api::kinds::CANARY_LABEL;
 use futures::{StreamExt, TryFutureExt};
 use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::{Api, Client};
@@ -210,12 +211,10 @@ impl<S: Fn(Change) + Send + Sync> Watcher<'_, S> {
     }
 }
 
-/// Upstream proves its health by resources with this label, whose spec may be empty. They are nobody's clusters.
 fn is_canary(wire: &WireDeployment) -> bool {
     let labels = wire.metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(CANARY)).is_some_and(|value| value == "true")
+    labels.and_then(|labels| labels.get(CANARY_LABEL)).is_some_and(|value| value == "true")
 }
 
-const CANARY: &str = "flink.apache.org/canary";
 /// After so many failed watches in a row the version that they start from is given up.
 const LIST_AFTER_FAILURES: u32 = 4;

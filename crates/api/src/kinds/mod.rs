@@ -39,6 +39,9 @@ pub use version::FlinkVersion;
 
 /// API group of all four kinds.
 pub const GROUP: &str = "flink.apache.org";
+/// Label whose value `true` marks a resource by which the Java operator proves its own health. Its spec may be absent, and
+/// it is nobody's cluster.
+pub const CANARY_LABEL: &str = "flink.apache.org/canary";
 /// The only version of the group.
 pub const VERSION: &str = "v1beta1";
 /// `apiVersion` of all four kinds.

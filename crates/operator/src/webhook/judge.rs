@@ -5,14 +5,13 @@
 use drey_api::defaults::Defaults;
 use drey_api::desired::{self, Context, Problem};
 use drey_api::kinds::{
-    self, FlinkDeploymentSpec, FlinkSessionJobSpec, FlinkStateSnapshotSpec, GROUP, ReadError,
+    self, CANARY_LABEL, FlinkDeploymentSpec, FlinkSessionJobSpec, FlinkStateSnapshotSpec, GROUP, ReadError,
 };
 use drey_api::reconciled;
 use serde_json::{Value, json};
 
 use super::review::{BadReview, Operation, Request, Verdict};
 
-const CANARY_LABEL: &str = "flink.apache.org/canary";
 const TARGET_SESSION_LABEL: &str = "target.session";
 
 /// Whether the object may be as it is to be.
