@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`, `kube`,
-//! `chart`, `goldens`, `takeover`.
+//! `chart`, `image`, `goldens`, `takeover`.
 //! Refuses to be part of the product: nothing here is in the binary.
 
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ mod checks;
 mod demo;
 mod goldens;
 mod helm;
+mod image;
 mod kube;
 mod needs;
 mod shell;
@@ -50,6 +51,8 @@ enum Chore {
     Chart,
     /// Hand running jobs over from the Java operator to drey and back
     Takeover(takeover::Args),
+    /// Put the container image together, without a container runtime
+    Image(image::Args),
     /// A real Kubernetes control plane on this machine
     #[command(subcommand)]
     Kube(kube::Chore),
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Chore::Goldens(args) => goldens::execute(&args),
         Chore::Chart => helm::check_chart(),
         Chore::Takeover(args) => takeover::execute(&args),
+        Chore::Image(args) => image::execute(&args),
         Chore::Kube(chore) => kube::execute(&chore),
     };
     match outcome {

@@ -74,12 +74,17 @@ pub(crate) fn shown(command: &Command) -> String {
 /// The binary `drey` of a profile, built now.
 pub(crate) fn build_drey(profile: &str) -> Result<PathBuf> {
     run(cargo(&["build", "--package", "drey", "--profile", profile]))?;
+    let directory = if profile == "dev" { "debug" } else { profile };
+    Ok(target_directory()?.join(directory).join("drey"))
+}
+
+/// Where cargo puts what it builds.
+pub(crate) fn target_directory() -> Result<PathBuf> {
     let metadata = output(cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;
     let metadata: serde_json::Value = serde_json::from_str(&metadata).context("cargo metadata is JSON")?;
     let target =
         metadata["target_directory"].as_str().context("cargo metadata names the target directory")?;
-    let directory = if profile == "dev" { "debug" } else { profile };
-    Ok(Path::new(target).join(directory).join("drey"))
+    Ok(PathBuf::from(target))
 }
 
 #[cfg(test)]

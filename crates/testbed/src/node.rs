@@ -8,14 +8,14 @@
 //!        ├── register (Node, Lease)                                       kubelet_server ◄─ kubectl logs
 //!        └── hosts (EndpointSlices ─► /etc/hosts of every pod)
 //! ```
-//! A container sees the machine's root with its image's layers, its volumes and directories of its own laid over
-//! it, has process 1 of its own, and the pod's address on the bridge. What it writes outside of volumes goes with it.
+//! A container sees the machine's root, or that of its image, with the image's layers, its volumes and directories of its
+//! own laid over it, has process 1 of its own, and the pod's address on the bridge. What it writes outside of volumes goes with it.
 //! Nothing outlives the node, even when this program is killed: every process dies with the thread that started it,
 //! and a pod's network with its last process.
 //!
 //! What it does not have: limits of memory and CPU (being out of memory is played on demand), `kubectl exec`,
 //! addresses of services (their names lead to pods), persistent volume claims, gRPC probes, `fsGroup`, changes of
-//! mounted ConfigMaps before the pod's token is renewed.
+//! mounted ConfigMaps before the pod's token is renewed, exec probes in an image that has no `env`.
 //!
 //! It needs root, `iproute2` and `util-linux`, and a root file system that is one mount.
 
@@ -30,6 +30,7 @@ mod image;
 mod kubelet_server;
 mod limits;
 mod network;
+mod oci;
 mod pod;
 mod probe;
 mod process;
@@ -55,6 +56,7 @@ use tokio::task::JoinSet;
 pub use back_off::RestartTimes;
 pub use container::{OOM_AFTER_ANNOTATION, OOM_CONTAINER_ANNOTATION};
 pub use image::{Content, Image, ImageTable, Layer};
+pub use oci::{OciError, open as open_oci_image};
 pub use schedule::Capacity;
 pub(crate) use shared::Shared;
 
@@ -216,6 +218,15 @@ impl Node {
         self.live(namespace, pod, container).map(|live| live.signal(signal))
     }
 
+    /// Process 1 of a container, as this machine numbers it.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn first_process(&self, namespace: &str, pod: &str, container: &str) -> Result<u32, NodeError> {
+        let live = self.live(namespace, pod, container)?;
+        live.first_process().ok_or_else(|| not_running(namespace, pod, container))
+    }
+
     /// Ends a container as the kernel does when it is out of memory: exit code 137, reason `OOMKilled`.
     ///
     /// # Errors
@@ -226,17 +237,21 @@ impl Node {
 
     fn live(&self, namespace: &str, pod: &str, container: &str) -> Result<record::Live, NodeError> {
         let record = self.shared.record(namespace, pod);
-        record.and_then(|record| record.live(container)).ok_or_else(|| NodeError::NotRunning {
-            namespace: namespace.to_owned(),
-            pod: pod.to_owned(),
-            container: container.to_owned(),
-        })
+        record.and_then(|record| record.live(container)).ok_or_else(|| not_running(namespace, pod, container))
     }
 
     /// Ends the node and all of its processes at once, and takes its objects away. Objects of pods stay.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
         register::deregister(&self.shared).await;
+    }
+}
+
+fn not_running(namespace: &str, pod: &str, container: &str) -> NodeError {
+    NodeError::NotRunning {
+        namespace: namespace.to_owned(),
+        pod: pod.to_owned(),
+        container: container.to_owned(),
     }
 }
 

@@ -72,7 +72,9 @@ pub(crate) struct Supervisor {
 /// What a container is started with.
 struct Prepared {
     variables: Variables,
+    root: Option<PathBuf>,
     mounts: Vec<Mount>,
+    identity: Option<(i64, i64)>,
     program: Vec<String>,
     working_directory: String,
 }
@@ -207,7 +209,8 @@ impl Supervisor {
         let given = self.container.working_dir.clone().filter(|directory| !directory.is_empty());
         let own = Some(image.working_directory.clone()).filter(|directory| !directory.is_empty());
         let working_directory = given.or(own).unwrap_or_else(|| "/".to_owned());
-        Ok(Prepared { variables, mounts, program, working_directory })
+        let identity = identity(&self.pod, &self.container).or(image.user);
+        Ok(Prepared { variables, root: image.root.clone(), mounts, identity, program, working_directory })
     }
 
     fn mounts(&self, image: &Image, variables: &Variables) -> io::Result<Vec<Mount>> {
@@ -281,10 +284,16 @@ impl Supervisor {
             enter: self.sandbox.enter(),
             state: &state.canonicalize()?,
             setup: &self.node.script(include_str!("container-setup.sh"))?,
+            root: prepared.root.as_deref(),
+            is_root_read_only: self
+                .container
+                .security_context
+                .as_ref()
+                .is_some_and(|context| context.read_only_root_filesystem == Some(true)),
             mounts: &mounts,
             environment: &variables,
             working_directory: &prepared.working_directory,
-            identity: identity(&self.pod, &self.container),
+            identity: prepared.identity,
             program: &prepared.program,
         };
         let mut process = launch.start(&self.node.spawner).await?;

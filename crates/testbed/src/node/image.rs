@@ -1,5 +1,5 @@
-//! What the name of an image stands for on this machine: files laid over its root, an entry point and an
-//! environment. It refuses to know registries: a name without an entry is an image that cannot be pulled.
+//! What the name of an image stands for on this machine: files laid over its root, or a root of its own (`oci`), an entry
+//! point and an environment. It refuses to know registries: a name without an entry is an image that cannot be pulled.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,9 @@ pub struct Layer {
 /// An image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Image {
-    /// Laid over the machine's root in this order: a later one can lie within an earlier one.
+    /// A directory with all files of the image; the machine's root when there is none.
+    pub root: Option<PathBuf>,
+    /// Laid over the root in this order: a later one can lie within an earlier one.
     pub layers: Vec<Layer>,
     /// `ENTRYPOINT`.
     pub entrypoint: Vec<String>,
@@ -36,6 +38,8 @@ pub struct Image {
     pub environment: BTreeMap<String, String>,
     /// `WORKDIR`; `/` when it is empty.
     pub working_directory: String,
+    /// `USER`, as numbers of a user and a group; root when there is none.
+    pub user: Option<(i64, i64)>,
 }
 
 /// `PATH` of an image that sets none.
@@ -72,11 +76,13 @@ impl Image {
             target: "/docker-entrypoint.sh".to_owned(),
         };
         let image = Image {
+            root: None,
             layers: vec![entry_point],
             entrypoint: vec!["/docker-entrypoint.sh".to_owned()],
             command: vec!["help".to_owned()],
             environment: environment.map(|(name, value)| (name.to_owned(), value)).into(),
             working_directory: "/opt/flink".to_owned(),
+            user: None,
         };
         image.with_path(flink_home, "/opt/flink")
     }

@@ -111,6 +111,10 @@ pub(crate) struct Launch<'a> {
     pub(crate) state: &'a Path,
     /// The script `container-setup.sh`.
     pub(crate) setup: &'a Path,
+    /// What lies below everything else; the machine's root when there is none.
+    pub(crate) root: Option<&'a Path>,
+    /// Whether the container may write to it, which changes nothing of it.
+    pub(crate) is_root_read_only: bool,
     /// In the order in which they are made.
     pub(crate) mounts: &'a [Mount],
     /// The whole environment.
@@ -133,6 +137,8 @@ impl Launch<'_> {
         words.extend([text(self.setup), text(self.state), self.working_directory.to_owned()]);
         words.push(self.identity.map_or_else(|| "-".to_owned(), |(user, group)| format!("{user}:{group}")));
         words.push(search.unwrap_or(TOOL_PATH).to_owned());
+        words.push(self.root.map_or_else(|| "/".to_owned(), text));
+        words.push(if self.is_root_read_only { "ro" } else { "rw" }.to_owned());
         for mount in self.mounts {
             words.extend(mount.words()?);
         }
