@@ -128,6 +128,8 @@ impl ControlPlane<'_> {
             format!("--service-account-key-file={}", papers.account_public_key().display()),
             format!("--service-cluster-ip-range={}", self.network.service_cidr),
             "--allow-privileged=true".to_owned(),
+            // Webhooks are asked at the addresses of pods: nothing here forwards that of a Service.
+            "--enable-aggregator-routing=true".to_owned(),
             // Hundreds of jobs on one machine are not to be held back by limits made for two requests a second each.
             "--max-requests-inflight=3000".to_owned(),
             "--max-mutating-requests-inflight=1000".to_owned(),

@@ -18,6 +18,7 @@ use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use k8s_openapi::api::core::v1::{Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
@@ -103,15 +104,23 @@ impl Replica {
     }
 }
 
-/// As a chart renders them. The API server finds the Service by its external name, as there are no pods.
-async fn register(client: &Client, port: u16) {
+/// As a chart renders them. The Service leads to this machine, as there are no pods.
+async fn register(world: &World, port: u16) {
+    let (client, machine) = (&world.client, world.cluster.network().gateway);
     let parameters = PostParams::default();
-    let service = json!({
-        "metadata": { "name": SERVICE },
-        "spec": { "type": "ExternalName", "externalName": "localhost" },
-    });
+    let service = json!({ "metadata": { "name": SERVICE }, "spec": { "ports": [{ "port": port }] } });
     Api::<Service>::namespaced(client.clone(), "default")
         .create(&parameters, &object(service))
+        .await
+        .unwrap();
+    let slice = json!({
+        "metadata": { "name": SERVICE, "labels": { "kubernetes.io/service-name": SERVICE } },
+        "addressType": "IPv4",
+        "endpoints": [{ "addresses": [machine] }],
+        "ports": [{ "name": "", "port": port, "protocol": "TCP" }],
+    });
+    Api::<EndpointSlice>::namespaced(client.clone(), "default")
+        .create(&parameters, &object(slice))
         .await
         .unwrap();
     let configuration = |path: &str| {
@@ -232,7 +241,7 @@ async fn the_api_server_asks_and_keeps_what_passes_the_rules() {
     assert!(error.contains("Flink Version must be defined."), "{error}");
     assert_eq!(world.launcher.created_and_deleted(), (0, 0), "what nobody asked about is not run");
 
-    register(&world.client, replica.port).await;
+    register(&world, replica.port).await;
     world.until_refused().await;
     deployments.delete("unasked", &DeleteParams::default()).await.unwrap();
     let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
@@ -270,7 +279,7 @@ async fn the_api_server_asks_and_keeps_what_passes_the_rules() {
 async fn certificates_come_and_go_while_every_replica_serves() {
     let world = World::start().await;
     let replicas = ["one", "two"].map(|host| Replica::start(&world.client, &world.launcher, host));
-    register(&world.client, replicas[0].port).await;
+    register(&world, replicas[0].port).await;
     world.until_refused().await;
     let authorities = world.authorities().await;
     let mut first = BTreeSet::new();

@@ -8,7 +8,7 @@
 //!                                                  └─► dry run on the API server; accounts and roles for real
 //! ```
 
-mod helm;
+pub(crate) mod helm;
 mod objects;
 mod policy;
 mod served;

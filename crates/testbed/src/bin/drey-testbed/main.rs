@@ -18,6 +18,7 @@ mod kube;
 mod laptop;
 mod ledger_job;
 mod on_cluster;
+mod operator_pod;
 mod place;
 mod random;
 mod scenarios;
@@ -60,6 +61,8 @@ enum Part {
     Conformance(conformance::Args),
     /// Hold the chart of the operator to the real Helm and a real API server; ends with `N passed, N failed`
     Chart(chart::Args),
+    /// Run the operator's image as the pod of its chart; ends with `N passed, N failed`
+    OperatorPod(operator_pod::Args),
     /// A real Kubernetes control plane
     #[command(subcommand)]
     Kube(kube::Command),
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Part::BenchFleet(args) => fleet::run(&args),
         Part::Conformance(args) => conformance::run(&args),
         Part::Chart(args) => chart::run(&args),
+        Part::OperatorPod(args) => operator_pod::run(&args),
         Part::Kube(command) => kube::run(&command),
         Part::Generated(args) => generated::run(&args),
     };

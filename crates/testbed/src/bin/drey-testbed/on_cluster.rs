@@ -61,13 +61,21 @@ pub(crate) struct OnCluster {
 impl OnCluster {
     /// Starts the cluster; the operator does not run yet.
     pub(crate) fn new(parts: &Parts<'_>) -> Result<Self> {
+        let place = Self::without_drey(parts)?;
+        place.run(&["crds", "apply"])?;
+        place.runtime.block_on(place.make_account())?;
+        Ok(place)
+    }
+
+    /// Starts a cluster that has nothing of drey or Flink yet.
+    pub(crate) fn without_drey(parts: &Parts<'_>) -> Result<Self> {
         std::fs::create_dir_all(parts.directory)?;
         let directory = std::fs::canonicalize(parts.directory)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         let images = images(parts)?;
         let (kube, node) = runtime.block_on(start(parts.programs, &directory, images))?;
         let binary = std::fs::canonicalize(parts.drey).with_context(|| parts.drey.display().to_string())?;
-        let place = Self {
+        Ok(Self {
             binary,
             directory,
             java_options: java_options(parts.distributions)?,
@@ -75,10 +83,7 @@ impl OnCluster {
             node: Some(node),
             kube: Some(kube),
             runtime,
-        };
-        place.run(&["crds", "apply"])?;
-        place.runtime.block_on(place.make_account())?;
-        Ok(place)
+        })
     }
 
     /// The control plane.
@@ -87,8 +92,14 @@ impl OnCluster {
     }
 
     /// The node.
+    /// What runs pods.
     pub(crate) fn node(&self) -> &Node {
         self.node.as_ref().expect("the node runs until it is dropped")
+    }
+
+    /// Runs a future to its end.
+    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
+        self.runtime.block_on(future)
     }
 
     /// The account of Flink's pods, with the rights that Flink's documentation asks for.
@@ -207,6 +218,8 @@ impl OnCluster {
     }
 
     fn kill_pods(&self, component: &str) -> Result<usize> {
+    /// Kills the main containers of the job's pods of a component; how many there were.
+    pub(crate) fn kill_pods(&self, component: &str) -> Result<usize> {
         let mut killed = 0;
         for pod in self.pods(component)? {
             // One that does not run yet, or not any more, is no victim.
