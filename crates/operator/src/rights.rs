@@ -79,6 +79,55 @@ pub struct Right {
     pub without: &'static str,
 }
 
+impl Right {
+    /// What becomes of drey without one of its verbs alone, as a real API server has shown.
+    #[must_use]
+    pub fn without_verb(&self, verb: &str) -> Without {
+        let known = LOSSES.iter().find(|(resource, lost, _)| (*resource, *lost) == (self.resource, verb));
+        known.map_or(Without::Later, |(.., without)| *without)
+    }
+}
+
+/// What becomes of drey without one verb.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Without {
+    /// It ends with this exit code.
+    Ends(i32),
+    /// It does not see its resources.
+    NotSeen,
+    /// It starts no cluster.
+    NotStarted,
+    /// It starts clusters, and cannot take them down.
+    NotDeleted,
+    /// It tells of nothing in events.
+    NoEvents,
+    /// Its webhook has no certificate.
+    NoWebhook,
+    /// Clusters are started and taken down; it is needed for a job that runs, or for what others have changed.
+    Later,
+}
+
+impl Without {
+    /// The same for people.
+    #[must_use]
+    pub fn words(self) -> String {
+        match self {
+            Without::Ends(code) => return format!("drey ends with exit code {code}"),
+            Without::NotSeen => "resources are not seen",
+            Without::NotStarted => "no cluster is started",
+            Without::NotDeleted => "a resource that is deleted stays",
+            Without::NoEvents => "there are no events",
+            Without::NoWebhook => "the webhook is not ready",
+            Without::Later => "clusters are started and taken down all the same",
+        }
+        .to_owned()
+    }
+}
+
+/// What is lost with one verb; where a verb does not stand, it is [`Without::Later`]. `drey-testbed rights` holds it to a
+/// real API server.
+const LOSSES: &[(&str, &str, Without)] = &[];
+
 /// Every right that drey uses.
 pub const TABLE: &[Right] = &[
     Right {
@@ -380,6 +429,27 @@ pub fn table_markdown() -> String {
     text
 }
 
+/// What is lost with each verb alone, as a table in Markdown.
+#[must_use]
+pub fn losses_markdown() -> String {
+    let mut text = "| Resource | Without the verb | What becomes of drey |\n|---|---|---|\n".to_owned();
+    for right in TABLE {
+        let mut outcomes: Vec<(Without, Vec<&str>)> = Vec::new();
+        for verb in right.verbs {
+            let without = right.without_verb(verb);
+            match outcomes.iter_mut().find(|(known, _)| *known == without) {
+                Some((_, verbs)) => verbs.push(verb),
+                None => outcomes.push((without, vec![verb])),
+            }
+        }
+        for (without, verbs) in outcomes {
+            let (resource, verbs, words) = (qualified(right), verbs.join(", "), without.words());
+            writeln!(text, "| `{resource}` | {verbs} | {words} |").expect("a string takes everything");
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -396,6 +466,14 @@ mod tests {
                 "{right:?}"
             );
             assert!(!right.verbs.contains(&"*"), "what is not used is not asked for");
+        }
+    }
+
+    #[test]
+    fn every_loss_is_that_of_a_right() {
+        for (resource, verb, _) in LOSSES {
+            let right = TABLE.iter().find(|right| right.resource == *resource);
+            assert!(right.is_some_and(|right| right.verbs.contains(verb)), "{verb} {resource}");
         }
     }
 }

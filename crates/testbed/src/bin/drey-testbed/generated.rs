@@ -122,7 +122,12 @@ fn rights() -> String {
     format!(
         "{GENERATED}# Rights on a cluster\n\n\
          What `drey operator` is allowed to do. It asks the API server for each of them at its start and says what is \
-         lacking; `drey operator --check` does only that.\n\n{}",
-        drey_operator::rights::table_markdown()
+         lacking; `drey operator --check` does only that.\n\n{}\n\
+         ## Without one verb\n\n\
+         What happens when a single verb is missing, as seen on a real API server. Nothing crashes: drey names the verb at \
+         its start, says on the resource or in its log what was refused, and goes on when the verb is given. One that has \
+         ended is started again by its pod.\n\n{}",
+        drey_operator::rights::table_markdown(),
+        drey_operator::rights::losses_markdown()
     )
 }

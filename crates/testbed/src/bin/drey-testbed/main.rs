@@ -21,6 +21,7 @@ mod on_cluster;
 mod operator_pod;
 mod place;
 mod random;
+mod rights;
 mod scenarios;
 mod soak;
 mod steps;
@@ -63,6 +64,8 @@ enum Part {
     Chart(chart::Args),
     /// Run the operator's image as the pod of its chart; ends with `N passed, N failed`
     OperatorPod(operator_pod::Args),
+    /// Take each right of the operator away in turn, on a real API server; ends with `N passed, N failed`
+    Rights(rights::Args),
     /// A real Kubernetes control plane
     #[command(subcommand)]
     Kube(kube::Command),
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Part::Conformance(args) => conformance::run(&args),
         Part::Chart(args) => chart::run(&args),
         Part::OperatorPod(args) => operator_pod::run(&args),
+        Part::Rights(args) => rights::run(&args),
         Part::Kube(command) => kube::run(&command),
         Part::Generated(args) => generated::run(&args),
     };
