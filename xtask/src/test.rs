@@ -87,9 +87,13 @@ impl Tier {
                     Ok(programs) => {
                         testbed::real_kube(&programs, counts)?;
                         match helm::program() {
-                            Ok(helm) => testbed::chart(&helm, &programs, counts)?,
+                            Ok(helm) => {
+                                testbed::chart(&helm, &programs, counts)?;
+                                testbed::operator_pod(&drey, &jar, &helm, &programs, counts)?;
+                            }
                             Err(error) => skipped.push(format!("the chart: {error:#}")),
                         }
+                        testbed::rights(&drey, &programs, counts)?;
                         testbed::on_cluster(&drey, &jar, &programs, counts)?;
                     }
                     Err(error) => skipped.push(format!("real Kubernetes: {error:#}")),

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::needs;
-use crate::shell::{cargo, run};
+use crate::shell::{cargo, run, target_directory};
 use crate::test::{Counts, counted};
+use crate::{image, needs};
 
 /// `drey-testbed` with these arguments, in a cargo profile.
 pub(crate) fn testbed(profile: &str, arguments: &[&str]) -> Command {
@@ -49,6 +49,28 @@ pub(crate) fn chart(helm: &Path, programs: &Path, counts: &mut Counts) -> Result
     let mut chart = testbed("dev", &["chart", "--helm"]);
     chart.arg(helm).arg("--programs").arg(programs);
     counted(chart, counts)
+}
+
+/// The operator without each of its rights, on the real control plane.
+pub(crate) fn rights(drey: &Path, programs: &Path, counts: &mut Counts) -> Result<()> {
+    let mut rights = testbed("dev", &["rights", "--drey"]);
+    rights.arg(drey).arg("--programs").arg(programs);
+    counted(rights, counts)
+}
+
+/// The image of this binary, as the operator's pod. Its layers are no smaller than the binary, which is not made for use.
+pub(crate) fn operator_pod(
+    drey: &Path,
+    jar: &Path,
+    helm: &Path,
+    programs: &Path,
+    counts: &mut Counts,
+) -> Result<()> {
+    let layout = image::of_program(drey, &target_directory()?.join("test-image"))?;
+    let mut pod = over("dev", "operator-pod", drey, jar);
+    pod.arg("--image").arg(layout).arg("--helm").arg(helm).arg("--programs").arg(programs);
+    pod.arg("--distributions").arg(needs::cache().join("flink"));
+    counted(pod, counts)
 }
 
 /// The scenarios on a real Kubernetes API: native mode on every Flink of the tests, and standalone mode on one; and what

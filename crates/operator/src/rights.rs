@@ -93,8 +93,6 @@ impl Right {
 pub enum Without {
     /// It ends with this exit code.
     Ends(i32),
-    /// It does not see its resources.
-    NotSeen,
     /// It starts no cluster.
     NotStarted,
     /// It starts clusters, and cannot take them down.
@@ -103,6 +101,10 @@ pub enum Without {
     NoEvents,
     /// Its webhook has no certificate.
     NoWebhook,
+    /// The API server is not told whose certificate its webhook has.
+    NotTrusted,
+    /// It follows changes by listing again, now and then.
+    Late,
     /// Clusters are started and taken down; it is needed for a job that runs, or for what others have changed.
     Later,
 }
@@ -113,11 +115,12 @@ impl Without {
     pub fn words(self) -> String {
         match self {
             Without::Ends(code) => return format!("drey ends with exit code {code}"),
-            Without::NotSeen => "resources are not seen",
             Without::NotStarted => "no cluster is started",
             Without::NotDeleted => "a resource that is deleted stays",
             Without::NoEvents => "there are no events",
-            Without::NoWebhook => "the webhook is not ready",
+            Without::NoWebhook => "the webhook has no certificate",
+            Without::NotTrusted => "the API server does not trust the webhook",
+            Without::Late => "changes are seen late",
             Without::Later => "clusters are started and taken down all the same",
         }
         .to_owned()
@@ -126,7 +129,39 @@ impl Without {
 
 /// What is lost with one verb; where a verb does not stand, it is [`Without::Later`]. `drey-testbed rights` holds it to a
 /// real API server.
-const LOSSES: &[(&str, &str, Without)] = &[];
+const LOSSES: &[(&str, &str, Without)] = &[
+    ("flinkdeployments", "get", Without::NotStarted),
+    ("flinkdeployments", "list", Without::Ends(4)),
+    ("flinkdeployments", "watch", Without::Late),
+    ("flinkdeployments", "patch", Without::NotStarted),
+    ("flinkdeployments/status", "update", Without::NotStarted),
+    ("deployments", "get", Without::NotStarted),
+    ("deployments", "list", Without::NotStarted),
+    ("deployments", "watch", Without::Late),
+    ("deployments", "create", Without::NotStarted),
+    ("deployments", "delete", Without::NotDeleted),
+    ("replicasets", "list", Without::NotStarted),
+    ("services", "list", Without::NotDeleted),
+    ("services", "watch", Without::Late),
+    ("services", "create", Without::NotStarted),
+    ("configmaps", "list", Without::NotStarted),
+    ("configmaps", "watch", Without::Late),
+    ("configmaps", "create", Without::NotStarted),
+    ("pods", "list", Without::NotStarted),
+    ("pods", "watch", Without::Late),
+    ("ingresses", "create", Without::NotStarted),
+    ("events", "create", Without::NoEvents),
+    ("leases", "get", Without::Ends(4)),
+    ("leases", "create", Without::Ends(4)),
+    ("leases", "update", Without::Ends(1)),
+    ("secrets", "get", Without::NoWebhook),
+    ("secrets", "create", Without::NoWebhook),
+    ("validatingwebhookconfigurations", "get", Without::NotTrusted),
+    ("validatingwebhookconfigurations", "patch", Without::NotTrusted),
+    ("mutatingwebhookconfigurations", "get", Without::NotTrusted),
+    ("mutatingwebhookconfigurations", "patch", Without::NotTrusted),
+    ("customresourcedefinitions", "get", Without::Ends(4)),
+];
 
 /// Every right that drey uses.
 pub const TABLE: &[Right] = &[

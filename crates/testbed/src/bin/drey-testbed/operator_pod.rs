@@ -109,6 +109,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         story.place.kill(Victim::Drey)?;
         story.settled()
     });
+    story.step("pod: no right of the chart was missing", lacks_nothing);
     story.step("pod: memory with a job", |story| {
         let process = story.place.process()?;
         println!("operator pod: {:.1} MiB resident with one job", process.resident_mib()?);
@@ -333,4 +334,18 @@ fn refuses(story: &mut Story<InPod>) -> Result<()> {
         ensure!(is_refused || said.contains("failed calling webhook"), "{said}");
         Ok(is_refused.then_some(()))
     })
+}
+
+/// Every right that was needed so far is one of the chart's: a refusal would be in the log.
+fn lacks_nothing(story: &mut Story<InPod>) -> Result<()> {
+    let place = &story.place;
+    let api: Api<Pod> = Api::namespaced(place.cluster.kube().client(), RELEASE_NAMESPACE);
+    let pod = place.pod()?.name_any();
+    for previous in [true, false] {
+        let log = place.cluster.block_on(api.logs(&pod, &LogParams { previous, ..LogParams::default() }))?;
+        ensure!(log.contains("ledger"), "the log does not tell of the job");
+        let refused = log.lines().find(|line| line.contains("forbidden") || line.contains("not allowed"));
+        ensure!(refused.is_none(), "{}", refused.unwrap_or_default());
+    }
+    Ok(())
 }

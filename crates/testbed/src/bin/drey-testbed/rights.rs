@@ -34,7 +34,7 @@ const PARALLEL: usize = 3;
 /// How long something may take that has to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How long something is waited for that need not come, after drey has said what it lacks.
-const GRACE: Duration = Duration::from_secs(4);
+const GRACE: Duration = Duration::from_secs(8);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 /// The FlinkDeployment that is made while a verb is missing.
@@ -149,31 +149,20 @@ impl Seen {
 /// How far a FlinkDeployment has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Progress {
-    has_status: bool,
-    has_finalizer: bool,
     has_cluster: bool,
     has_ingress: bool,
     has_events: bool,
 }
 
 impl Progress {
-    const ALL: Progress = Progress {
-        has_status: true,
-        has_finalizer: true,
-        has_cluster: true,
-        has_ingress: true,
-        has_events: true,
-    };
+    const ALL: Progress = Progress { has_cluster: true, has_ingress: true, has_events: true };
 
     async fn of(client: &Client, namespace: &str, name: &str) -> Result<Progress> {
-        let resource = FlinkDeployments::namespaced(client.clone(), namespace).get(name).await?;
         let cluster = Api::<Deployment>::namespaced(client.clone(), namespace).get_opt(name).await?;
         let ingress = Api::<Ingress>::namespaced(client.clone(), namespace).get_opt(name).await?;
         let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
         let events = Api::<Event>::namespaced(client.clone(), namespace).list(&about).await?;
         Ok(Progress {
-            has_status: resource.status.is_some(),
-            has_finalizer: !resource.metadata.finalizers.unwrap_or_default().is_empty(),
             has_cluster: cluster.is_some(),
             has_ingress: ingress.is_some(),
             has_events: !events.items.is_empty(),
@@ -188,6 +177,9 @@ impl World<'_> {
         let account = Account::make(self.kube, &namespace, &self.directory.join(&namespace)).await?;
         account.give(Some((right, verb))).await?;
         let has_webhook = right.need == Need::Webhook;
+        if has_webhook {
+            account.register_webhook().await?;
+        }
         let mut operator = Operator::start(self.drey, &account, has_webhook).await?;
         make(&client, &namespace, NAME).await?;
         let progress = until_settled(&mut operator, async || {
@@ -206,12 +198,13 @@ impl World<'_> {
             };
             until_settled(&mut operator, gone).await?
         };
-        let lacks_webhook =
-            has_webhook && operator.not_ready().await.is_some_and(|why| why.contains("webhook"));
         let without = match operator.exit_code()? {
             Some(code) => Without::Ends(code),
-            None if lacks_webhook => Without::NoWebhook,
-            None if !progress.has_status && !progress.has_finalizer => Without::NotSeen,
+            // A leader acts for a while after it could renew its Lease for the last time.
+            None if (right.need, verb) == (Need::Election, "update") => operator.until_end().await?,
+            None if has_webhook => self.of_webhook(&mut operator, &account).await?,
+            // It is all there in the end, and nobody can say when.
+            None if verb == "watch" => Without::Late,
             None if !is_started => Without::NotStarted,
             None if !is_gone => Without::NotDeleted,
             None if !progress.has_events => Without::NoEvents,
@@ -226,6 +219,21 @@ impl World<'_> {
         self.goes_on(&mut operator, &account, has_webhook).await.context("after the verb was given back")?;
         operator.stop().await?;
         Ok(seen)
+    }
+
+    /// What has become of the webhook.
+    async fn of_webhook(&self, operator: &mut Operator, account: &Account) -> Result<Without> {
+        let trusted = async || {
+            let is_trusted = account.is_webhook_trusted().await?;
+            Ok((is_trusted, is_trusted))
+        };
+        let is_trusted = until_settled(operator, trusted).await?;
+        let has_certificate = operator.not_ready().await.is_none();
+        Ok(match (has_certificate, is_trusted) {
+            (false, _) => Without::NoWebhook,
+            (true, false) => Without::NotTrusted,
+            (true, true) => Without::Later,
+        })
     }
 
     /// What was held up is done, and one more cluster is started and taken down. An operator that has ended is started
@@ -249,6 +257,7 @@ impl World<'_> {
                 let progress = Progress::of(&client, namespace, "another").await?;
                 progress.has_cluster && progress.has_ingress
             };
+            let has_all = has_all && (!has_webhook || account.is_webhook_trusted().await?);
             if has_all && operator.not_ready().await.is_none() {
                 return Ok(());
             }

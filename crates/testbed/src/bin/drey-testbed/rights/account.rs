@@ -4,7 +4,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use drey_operator::rights::{Place, Right, TABLE};
+use drey_operator::webhook::WebhookConfig;
 use drey_testbed::kube::Kube;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+};
 use k8s_openapi::api::authentication::v1::TokenRequest;
 use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
@@ -112,6 +116,46 @@ impl Account {
         put::<RoleBinding>(&Api::namespaced(self.client.clone(), &self.namespace), &name, binding).await?;
         put::<ClusterRole>(&Api::all(self.client.clone()), &name, cluster_role).await?;
         put::<ClusterRoleBinding>(&Api::all(self.client.clone()), &name, cluster_binding).await
+    }
+
+    /// Makes the configurations of its webhook, as the chart does, which nothing is asked by.
+    pub(super) async fn register_webhook(&self) -> Result<()> {
+        let name = self.webhook();
+        let entry = |path: &str| {
+            json!({ "apiVersion": "admissionregistration.k8s.io/v1", "metadata": { "name": name }, "webhooks": [{
+                "name": "drey.flink.apache.org",
+                "admissionReviewVersions": ["v1"],
+                "sideEffects": "None",
+                "namespaceSelector": { "matchLabels": { "nobody": "has-this" } },
+                "clientConfig": { "service": { "namespace": self.namespace, "name": "drey", "path": path } },
+                "rules": [{ "apiGroups": ["flink.apache.org"], "apiVersions": ["*"], "operations": ["CREATE"],
+                    "resources": ["flinkdeployments"] }],
+            }] })
+        };
+        let parameters = PostParams::default();
+        let validating = serde_json::from_value(entry("/validate"))?;
+        let mutating = serde_json::from_value(entry("/mutate"))?;
+        Api::<ValidatingWebhookConfiguration>::all(self.client.clone())
+            .create(&parameters, &validating)
+            .await?;
+        Api::<MutatingWebhookConfiguration>::all(self.client.clone()).create(&parameters, &mutating).await?;
+        Ok(())
+    }
+
+    /// Whether both configurations say whose certificate it has.
+    pub(super) async fn is_webhook_trusted(&self) -> Result<bool> {
+        let name = self.webhook();
+        let validating = Api::<ValidatingWebhookConfiguration>::all(self.client.clone()).get(&name).await?;
+        let mutating = Api::<MutatingWebhookConfiguration>::all(self.client.clone()).get(&name).await?;
+        let validating =
+            validating.webhooks.into_iter().flatten().all(|own| own.client_config.ca_bundle.is_some());
+        let mutating =
+            mutating.webhooks.into_iter().flatten().all(|own| own.client_config.ca_bundle.is_some());
+        Ok(validating && mutating)
+    }
+
+    fn webhook(&self) -> String {
+        WebhookConfig::named_as_by_the_chart(1, &self.namespace).configuration
     }
 
     /// Takes all rights.

@@ -6,6 +6,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
+use drey_operator::rights::Without;
 use kube::Api;
 use kube::api::ListParams;
 use rustix::process::{Pid, Signal, kill_process};
@@ -86,6 +87,20 @@ impl Operator {
     /// How it ended; `None` while it runs.
     pub(super) fn exit_code(&mut self) -> Result<Option<i32>> {
         Ok(self.child.try_wait()?.map(|status| status.code().unwrap_or(-1)))
+    }
+
+    /// Waits until it ends by itself.
+    pub(super) async fn until_end(&mut self) -> Result<Without> {
+        let began = Instant::now();
+        loop {
+            if let Some(code) = self.exit_code()? {
+                return Ok(Without::Ends(code));
+            }
+            if began.elapsed() > PATIENCE {
+                return Ok(Without::Later);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     pub(super) fn log(&self) -> Result<String> {
