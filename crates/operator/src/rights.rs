@@ -97,6 +97,8 @@ pub enum Without {
     NotStarted,
     /// It starts clusters, and cannot take them down.
     NotDeleted,
+    /// It leads, and stops to act when it could not renew its Lease in time.
+    StopsActing,
     /// It tells of nothing in events.
     NoEvents,
     /// Its webhook has no certificate.
@@ -117,6 +119,7 @@ impl Without {
             Without::Ends(code) => return format!("drey ends with exit code {code}"),
             Without::NotStarted => "no cluster is started",
             Without::NotDeleted => "a resource that is deleted stays",
+            Without::StopsActing => "drey stops acting after some seconds, and is not ready",
             Without::NoEvents => "there are no events",
             Without::NoWebhook => "the webhook has no certificate",
             Without::NotTrusted => "the API server does not trust the webhook",
@@ -153,7 +156,7 @@ const LOSSES: &[(&str, &str, Without)] = &[
     ("events", "create", Without::NoEvents),
     ("leases", "get", Without::Ends(4)),
     ("leases", "create", Without::Ends(4)),
-    ("leases", "update", Without::Ends(1)),
+    ("leases", "update", Without::StopsActing),
     ("secrets", "get", Without::NoWebhook),
     ("secrets", "create", Without::NoWebhook),
     ("validatingwebhookconfigurations", "get", Without::NotTrusted),

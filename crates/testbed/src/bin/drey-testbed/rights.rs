@@ -201,7 +201,7 @@ impl World<'_> {
         let without = match operator.exit_code()? {
             Some(code) => Without::Ends(code),
             // A leader acts for a while after it could renew its Lease for the last time.
-            None if (right.need, verb) == (Need::Election, "update") => operator.until_end().await?,
+            None if (right.need, verb) == (Need::Election, "update") => operator.until_powerless().await?,
             None if has_webhook => self.of_webhook(&mut operator, &account).await?,
             // It is all there in the end, and nobody can say when.
             None if verb == "watch" => Without::Late,

@@ -120,14 +120,14 @@ impl Account {
 
     /// Makes the configurations of its webhook, as the chart does, which nothing is asked by.
     pub(super) async fn register_webhook(&self) -> Result<()> {
-        let name = self.webhook();
+        let WebhookConfig { configuration: name, service, .. } = self.webhook();
         let entry = |path: &str| {
             json!({ "apiVersion": "admissionregistration.k8s.io/v1", "metadata": { "name": name }, "webhooks": [{
                 "name": "drey.flink.apache.org",
                 "admissionReviewVersions": ["v1"],
                 "sideEffects": "None",
                 "namespaceSelector": { "matchLabels": { "nobody": "has-this" } },
-                "clientConfig": { "service": { "namespace": self.namespace, "name": "drey", "path": path } },
+                "clientConfig": { "service": { "namespace": self.namespace, "name": service, "path": path } },
                 "rules": [{ "apiGroups": ["flink.apache.org"], "apiVersions": ["*"], "operations": ["CREATE"],
                     "resources": ["flinkdeployments"] }],
             }] })
@@ -144,7 +144,7 @@ impl Account {
 
     /// Whether both configurations say whose certificate it has.
     pub(super) async fn is_webhook_trusted(&self) -> Result<bool> {
-        let name = self.webhook();
+        let name = self.webhook().configuration;
         let validating = Api::<ValidatingWebhookConfiguration>::all(self.client.clone()).get(&name).await?;
         let mutating = Api::<MutatingWebhookConfiguration>::all(self.client.clone()).get(&name).await?;
         let validating =
@@ -154,8 +154,8 @@ impl Account {
         Ok(validating && mutating)
     }
 
-    fn webhook(&self) -> String {
-        WebhookConfig::named_as_by_the_chart(1, &self.namespace).configuration
+    fn webhook(&self) -> WebhookConfig {
+        WebhookConfig::named_as_by_the_chart(1, &self.namespace)
     }
 
     /// Takes all rights.

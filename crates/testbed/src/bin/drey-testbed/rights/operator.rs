@@ -89,12 +89,15 @@ impl Operator {
         Ok(self.child.try_wait()?.map(|status| status.code().unwrap_or(-1)))
     }
 
-    /// Waits until it ends by itself.
-    pub(super) async fn until_end(&mut self) -> Result<Without> {
+    /// Waits until it says that it does nothing any more, or ends.
+    pub(super) async fn until_powerless(&mut self) -> Result<Without> {
         let began = Instant::now();
         loop {
             if let Some(code) = self.exit_code()? {
                 return Ok(Without::Ends(code));
+            }
+            if self.not_ready().await.is_some_and(|why| why.contains("nothing is done")) {
+                return Ok(Without::StopsActing);
             }
             if began.elapsed() > PATIENCE {
                 return Ok(Without::Later);
