@@ -99,6 +99,8 @@ pub enum Without {
     NotDeleted,
     /// It leads, and stops to act when it could not renew its Lease in time.
     StopsActing,
+    /// It makes no Ingress.
+    NoIngress,
     /// It tells of nothing in events.
     NoEvents,
     /// Its webhook has no certificate.
@@ -120,6 +122,7 @@ impl Without {
             Without::NotStarted => "no cluster is started",
             Without::NotDeleted => "a resource that is deleted stays",
             Without::StopsActing => "drey stops acting after some seconds, and is not ready",
+            Without::NoIngress => "there is no Ingress",
             Without::NoEvents => "there are no events",
             Without::NoWebhook => "the webhook has no certificate",
             Without::NotTrusted => "the API server does not trust the webhook",
@@ -152,7 +155,7 @@ const LOSSES: &[(&str, &str, Without)] = &[
     ("configmaps", "create", Without::NotStarted),
     ("pods", "list", Without::NotStarted),
     ("pods", "watch", Without::Late),
-    ("ingresses", "create", Without::NotStarted),
+    ("ingresses", "create", Without::NoIngress),
     ("events", "create", Without::NoEvents),
     ("leases", "get", Without::Ends(4)),
     ("leases", "create", Without::Ends(4)),

@@ -187,7 +187,7 @@ impl World<'_> {
             Ok((progress == Progress::ALL, progress))
         })
         .await?;
-        let is_started = progress.has_cluster && progress.has_ingress;
+        let is_started = progress.has_cluster;
         // What never started is not taken down either; that says nothing about deleting.
         let resources = FlinkDeployments::namespaced(client.clone(), &namespace);
         resources.delete(NAME, &DeleteParams::default()).await?;
@@ -207,6 +207,7 @@ impl World<'_> {
             None if verb == "watch" => Without::Late,
             None if !is_started => Without::NotStarted,
             None if !is_gone => Without::NotDeleted,
+            None if !progress.has_ingress => Without::NoIngress,
             None if !progress.has_events => Without::NoEvents,
             None => Without::Later,
         };
