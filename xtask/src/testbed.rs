@@ -53,7 +53,7 @@ pub(crate) fn chart(helm: &Path, programs: &Path, counts: &mut Counts) -> Result
 
 /// The operator without each of its rights, on the real control plane.
 pub(crate) fn rights(drey: &Path, programs: &Path, counts: &mut Counts) -> Result<()> {
-    let mut rights = testbed("dev", &["rights", "--drey"]);
+    let mut rights = testbed("dev", &["rights", "--record", "--drey"]);
     rights.arg(drey).arg("--programs").arg(programs);
     counted(rights, counts)
 }

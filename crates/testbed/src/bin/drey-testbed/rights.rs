@@ -18,7 +18,7 @@ use drey_operator::rights::{self, Need, Right, Without};
 use drey_testbed::kube::{Controllers, Kube, Options, Programs};
 use futures::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Event;
+use k8s_openapi::api::core::v1::{ConfigMap, Event, Service};
 use k8s_openapi::api::networking::v1::Ingress;
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, Client};
@@ -30,11 +30,11 @@ use operator::Operator;
 type FlinkDeployments = Api<drey_api::kinds::FlinkDeployment>;
 
 /// How many operators run at a time.
-const PARALLEL: usize = 3;
+const PARALLEL: usize = 6;
 /// How long something may take that has to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// How long something is waited for that need not come, after drey has said what it lacks.
-const GRACE: Duration = Duration::from_secs(8);
+const GRACE: Duration = Duration::from_secs(15);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(200);
 /// The FlinkDeployment that is made while a verb is missing.
@@ -158,12 +158,16 @@ impl Progress {
     const ALL: Progress = Progress { has_cluster: true, has_ingress: true, has_events: true };
 
     async fn of(client: &Client, namespace: &str, name: &str) -> Result<Progress> {
-        let cluster = Api::<Deployment>::namespaced(client.clone(), namespace).get_opt(name).await?;
+        let deployment = Api::<Deployment>::namespaced(client.clone(), namespace).get_opt(name).await?;
+        let services = Api::<Service>::namespaced(client.clone(), namespace);
+        let service = services.get_opt(&format!("{name}-rest")).await?;
+        let config_maps = Api::<ConfigMap>::namespaced(client.clone(), namespace);
+        let configuration = config_maps.get_opt(&format!("flink-config-{name}")).await?;
         let ingress = Api::<Ingress>::namespaced(client.clone(), namespace).get_opt(name).await?;
         let about = ListParams::default().fields(&format!("involvedObject.name={name}"));
         let events = Api::<Event>::namespaced(client.clone(), namespace).list(&about).await?;
         Ok(Progress {
-            has_cluster: cluster.is_some(),
+            has_cluster: deployment.is_some() && service.is_some() && configuration.is_some(),
             has_ingress: ingress.is_some(),
             has_events: !events.items.is_empty(),
         })
@@ -204,7 +208,7 @@ impl World<'_> {
             None if (right.need, verb) == (Need::Election, "update") => operator.until_powerless().await?,
             None if has_webhook => self.of_webhook(&mut operator, &account).await?,
             // It is all there in the end, and nobody can say when.
-            None if verb == "watch" => Without::Late,
+            None if verb == "watch" && operator.is_refused_after(0)? => Without::Late,
             None if !is_started => Without::NotStarted,
             None if !is_gone => Without::NotDeleted,
             None if !progress.has_ingress => Without::NoIngress,
@@ -289,7 +293,7 @@ async fn until_settled<T>(
             refused_at = Some(Instant::now());
         }
         let is_over = refused_at.is_some_and(|at: Instant| at.elapsed() > GRACE);
-        if is_done || is_over || began.elapsed() > PATIENCE / 6 {
+        if is_done || is_over || began.elapsed() > PATIENCE / 4 {
             return Ok(seen);
         }
         tokio::time::sleep(LOOK).await;
