@@ -164,3 +164,10 @@ fn version_changed_while_made_by_half() {
 fn taken_down_while_made_by_half() {
     holds(95_623);
 }
+
+/// What a cluster lacked was not made, since the spec before the last edit was due for a rollback that an upgrade never
+/// does.
+#[test]
+fn what_is_missing_is_made_in_the_middle_of_an_upgrade() {
+    holds(827_467);
+}

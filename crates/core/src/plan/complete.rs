@@ -61,7 +61,10 @@ pub(super) fn go_on(draft: &mut Draft<'_>, intent: &Intent, uid: &Arc<str>) -> F
             let cluster = cluster.clone();
             let edited = draft.resource.generation != intent.generation;
             let unwanted = draft.resource.deleting && !delete::wants_savepoint(draft);
-            if draft.journal.end().is_some() || edited || unwanted || rolls_back(draft, intent, target) {
+            // In the middle of an upgrade nothing is rolled back: the job has to run before it can be stopped.
+            let deployed = draft.journal.state == ReconciliationState::Deployed;
+            let rolls_back = deployed && rolls_back(draft, intent, target);
+            if draft.journal.end().is_some() || edited || unwanted || rolls_back {
                 draft.close();
                 return Flow::GoOn;
             }

@@ -91,15 +91,9 @@ impl OnCluster {
         self.kube.as_ref().expect("the cluster runs until it is dropped")
     }
 
-    /// The node.
     /// What runs pods.
     pub(crate) fn node(&self) -> &Node {
         self.node.as_ref().expect("the node runs until it is dropped")
-    }
-
-    /// Runs a future to its end.
-    pub(crate) fn block_on<F: Future>(&self, future: F) -> F::Output {
-        self.runtime.block_on(future)
     }
 
     /// The account of Flink's pods, with the rights that Flink's documentation asks for.
@@ -217,7 +211,6 @@ impl OnCluster {
         Ok(self.runtime.block_on(api.list(&ListParams::default().labels(labels)))?.items)
     }
 
-    fn kill_pods(&self, component: &str) -> Result<usize> {
     /// Kills the main containers of the job's pods of a component; how many there were.
     pub(crate) fn kill_pods(&self, component: &str) -> Result<usize> {
         let mut killed = 0;
