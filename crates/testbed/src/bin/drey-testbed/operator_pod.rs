@@ -89,7 +89,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     })?;
     let image = open_oci_image(&args.image, &cluster.directory().join("image"))?;
     cluster.node().add_image(&format!("drey:{}", env!("CARGO_PKG_VERSION")), image);
-    let version = cluster.block_on(cluster.kube().client().apiserver_version())?.git_version;
+    let version = cluster.wait_on(cluster.kube().client().apiserver_version())?.git_version;
     let helm = Helm { program: args.helm.clone(), chart: args.chart.clone(), kubernetes: version };
     let storage = cluster.directory().join("storage");
     std::fs::create_dir_all(&storage)?;
@@ -144,7 +144,7 @@ struct Start {
 impl InPod {
     fn pods(&self) -> Result<Vec<Pod>> {
         let api: Api<Pod> = Api::namespaced(self.cluster.kube().client(), RELEASE_NAMESPACE);
-        Ok(self.cluster.block_on(api.list(&ListParams::default().labels(LABELS)))?.items)
+        Ok(self.cluster.wait_on(api.list(&ListParams::default().labels(LABELS)))?.items)
     }
 
     /// The pod, if there is one and no other.
@@ -163,7 +163,7 @@ impl InPod {
     /// Whom the Lease names.
     fn leader(&self) -> Result<Option<String>> {
         let api: Api<Lease> = Api::namespaced(self.cluster.kube().client(), RELEASE_NAMESPACE);
-        let lease = self.cluster.block_on(api.get_opt(LEASE))?;
+        let lease = self.cluster.wait_on(api.get_opt(LEASE))?;
         Ok(lease.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity))
     }
 
@@ -241,7 +241,7 @@ impl Place for InPod {
         let kubeconfig = self.cluster.kube().kubeconfig();
         let (install, start) = std::thread::scope(|scope| {
             let helm = scope.spawn(|| self.helm.install(kubeconfig, VALUES, TIMEOUT));
-            let start = self.cluster.block_on(self.follow_start());
+            let start = self.cluster.wait_on(self.follow_start());
             (helm.join(), start)
         });
         install.map_err(|_| anyhow::anyhow!("Helm was not waited for"))??;
@@ -284,9 +284,9 @@ impl Place for InPod {
         let api: Api<Pod> = Api::namespaced(self.cluster.kube().client(), RELEASE_NAMESPACE);
         let params = LogParams { tail_lines: Some(20), ..LogParams::default() };
         let mut text = String::new();
-        let all = self.cluster.block_on(api.list(&ListParams::default()));
+        let all = self.cluster.wait_on(api.list(&ListParams::default()));
         for pod in all.map(|list| list.items).unwrap_or_default() {
-            let log = self.cluster.block_on(api.logs(&pod.name_any(), &params));
+            let log = self.cluster.wait_on(api.logs(&pod.name_any(), &params));
             let status = json!(pod.status.as_ref().map(|status| &status.container_statuses));
             text +=
                 &format!("{}: {status}\n{}\n", pod.name_any(), log.unwrap_or_else(|error| error.to_string()));
@@ -326,7 +326,7 @@ fn refuses(story: &mut Story<InPod>) -> Result<()> {
     let dry = PostParams { dry_run: true, ..PostParams::default() };
     // The API server learns of a pod that has become ready a moment later.
     story.place.wait_for("the refusal", LOOK * 400, |place| {
-        let Err(error) = place.cluster.block_on(api.create(&dry, &bad)) else {
+        let Err(error) = place.cluster.wait_on(api.create(&dry, &bad)) else {
             bail!("a spec without a version of Flink is taken")
         };
         let said = error.to_string();
@@ -341,7 +341,7 @@ fn lacks_nothing(story: &mut Story<InPod>) -> Result<()> {
     let place = &story.place;
     let api: Api<Pod> = Api::namespaced(place.cluster.kube().client(), RELEASE_NAMESPACE);
     let pod = place.pod()?.name_any();
-    let log = place.cluster.block_on(api.logs(&pod, &LogParams::default()))?;
+    let log = place.cluster.wait_on(api.logs(&pod, &LogParams::default()))?;
     ensure!(log.contains("ledger"), "the log does not tell of the job");
     let refused = log.lines().find(|line| line.contains("forbidden") || line.contains("not allowed"));
     ensure!(refused.is_none(), "{}", refused.unwrap_or_default());
