@@ -113,7 +113,7 @@ pub(super) async fn measure(
     running.ready().await?;
     let ready = began.elapsed();
     let mut bench = Bench { world: &world, plan, running, own_writes: 0 };
-    bench.say(&format!("{operator}: works after {:.1} s", ready.as_secs_f64()));
+    say(&format!("{operator}: works after {:.1} s", ready.as_secs_f64()));
     let burst = bench.burst().await?;
     sleep(SETTLE).await;
     let rest = bench.rest("at rest").await?;
@@ -125,7 +125,7 @@ pub(super) async fn measure(
     let began = Instant::now();
     bench = Bench { world: &world, plan, running: operator.start(&world.site)?, own_writes: 0 };
     let restart = bench.until(began, |world| all_asked(&asked, &world.fake.asked())).await?;
-    bench.say(&format!("restarted, all observed: {}", shown(restart)));
+    say(&format!("restarted, all observed: {}", shown(restart)));
     world.fake.hang(plan.hanging_percent);
     sleep(SETTLE).await;
     let hanging_rest = bench.rest("at rest, some hang").await?;
@@ -164,11 +164,6 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    #[expect(clippy::unused_self, reason = "what is said is said of this one")]
-    fn say(&self, what: &str) {
-        eprintln!("  {what}");
-    }
-
     fn api(&self) -> Api<FlinkDeployment> {
         Api::namespaced(self.world.kube.client(), NAMESPACE)
     }
@@ -203,7 +198,7 @@ impl Bench<'_> {
             .try_collect()
             .await?;
         self.own_writes += self.plan.resources as u64;
-        self.say(&format!("created after {:.1} s", began.elapsed().as_secs_f64()));
+        say(&format!("created after {:.1} s", began.elapsed().as_secs_f64()));
         let all = self.plan.resources;
         let seen = self.until(began, |world| world.kubelet.deployments().len() >= all).await?;
         let deployments = self.world.kubelet.deployments();
@@ -212,7 +207,7 @@ impl Bench<'_> {
             times(created.iter().filter_map(|(name, at)| Some(deployments.get(name)?.at.duration_since(*at))))
         });
         let stable = self.until(began, |world| world.kubelet.stable() >= all).await?;
-        self.say(&format!(
+        say(&format!(
             "burst: last Deployment {}, all STABLE {} ({} of {all})",
             shown(last),
             shown(stable),
@@ -251,7 +246,7 @@ impl Bench<'_> {
             requests: asked(self.world).saturating_sub(requests) as f64 / jobs / minutes,
             statuses: Writes::now(&client).await?.since(writes).statuses as f64 / minutes,
         };
-        self.say(&format!("{what}: {rest:?}"));
+        say(&format!("{what}: {rest:?}"));
         Ok(rest)
     }
 
@@ -270,7 +265,7 @@ impl Bench<'_> {
             sleep(BETWEEN_SINGLES).await;
         }
         let times = times(all.into_iter());
-        self.say(&format!("single creation: {times:?}"));
+        say(&format!("single creation: {times:?}"));
         Ok(Some(times))
     }
 
@@ -302,9 +297,14 @@ impl Bench<'_> {
         let times = seen.map(|_| times(found));
         let stable =
             self.until(began, |world| edited.keys().all(|name| world.kubelet.is_stable(name))).await?;
-        self.say(&format!("{} edits: {times:?}, all STABLE {}", edited.len(), shown(stable)));
+        say(&format!("{} edits: {times:?}, all STABLE {}", edited.len(), shown(stable)));
         Ok(times)
     }
+}
+
+/// What is under way, for whoever waits.
+fn say(what: &str) {
+    eprintln!("  {what}");
 }
 
 /// Whether each of these clusters was asked since, or has gone.
