@@ -86,7 +86,9 @@ pub(super) fn create_missing(
 ) -> Flow {
     let missing = cluster.missing.as_deref().unwrap_or_default();
     refused_or_waiting(draft, intent, || format!("the cluster is being created: {missing} is missing"));
+    // What has just been made is not heard of yet: only a live look tells that it is missing.
     if draft.is_due()
+        && draft.is_live()
         && let Some(deployment) = deployment(draft, target)
     {
         draft.send(Action::Complete { cluster_uid: cluster.uid.clone(), deployment: Box::new(deployment) });
