@@ -212,7 +212,9 @@ fn unreadable_status(story: &mut Story<OnCluster>) -> Result<()> {
         let stalled = condition(&object, "Stalled");
         let said = stalled["message"].as_str().unwrap_or_default();
         Ok((stalled["status"] == "True" && said.contains("lastReconciledSpec")).then_some(()))
-    })
+    })?;
+    // As it says, a person corrects the field; until then nothing is done with it, also not at its deletion.
+    story.place.patch_status(GUESTS, "large", &json!({ "status": { "reconciliationStatus": null } }))
 }
 
 /// Kubernetes then removes the resource at once, and what it owned after it; the operator forgets it.
