@@ -105,7 +105,8 @@ async fn a_detached_cluster_stays_until_it_is_taken_down() {
 
     let down =
         Command::new(env!("CARGO_BIN_EXE_drey-testbed")).args(["kube", "down", "--name", &name]).output();
-    assert!(down.unwrap().status.success());
+    let down = down.unwrap();
+    assert!(down.status.success(), "{}", String::from_utf8_lossy(&down.stderr));
     assert_nothing_left(&record);
     assert!(!Path::new(&record.directory()).exists());
 }

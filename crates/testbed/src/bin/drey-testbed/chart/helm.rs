@@ -56,8 +56,9 @@ impl Helm {
 
     /// Takes away what was installed.
     pub(crate) fn uninstall(&self, kubeconfig: &Path, timeout: Duration) -> Result<()> {
-        let mut uninstall = self.command(&["uninstall", "drey", "--wait", "--timeout"]);
-        uninstall.arg(format!("{}s", timeout.as_secs())).arg("--kubeconfig").arg(kubeconfig);
+        let timeout = format!("{}s", timeout.as_secs());
+        let mut uninstall = self.command(&["uninstall", "drey", "--wait", "--timeout", &timeout]);
+        uninstall.arg("--kubeconfig").arg(kubeconfig);
         output(uninstall).map(drop)
     }
 
