@@ -1,15 +1,15 @@
 //! What people and clusters do wrong, beside a job that must not notice: each is told on its own resource, with the
 //! reason and within seconds.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::ledger_job::{LedgerJob, NAME, Site};
-use crate::on_cluster::{OnCluster, Parts};
+use crate::ledger_job::NAME;
+use crate::on_cluster::OnCluster;
 use crate::place::Place;
+use crate::stage::StageArgs;
 use crate::steps::first_deployment;
 use crate::story::Story;
 
@@ -25,24 +25,11 @@ const GONE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The binary
-    #[arg(long)]
-    drey: PathBuf,
-    /// The jar of the examples
-    #[arg(long)]
-    jar: PathBuf,
-    /// Directory with the programs of the control plane
-    #[arg(long)]
-    programs: PathBuf,
-    /// Directory with Flink's distributions, each named by its version
-    #[arg(long)]
-    distributions: PathBuf,
+    #[command(flatten)]
+    stage: StageArgs,
     /// Minor version of Flink, such as `1.20`
     #[arg(long, default_value = "1.20")]
     flink: String,
-    /// Directory to work in; kept when a step fails
-    #[arg(long)]
-    directory: Option<PathBuf>,
 }
 
 /// A wrong FlinkDeployment.
@@ -101,21 +88,10 @@ const GUESTS_OF_THE_STORY: &[Guest] = &[
 
 /// Runs the story.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let temporary = tempfile::tempdir()?;
-    let directory = args.directory.clone().unwrap_or_else(|| temporary.path().join("work"));
-    let jar = std::fs::canonicalize(&args.jar)?;
-    let place = OnCluster::new(&Parts {
-        drey: &args.drey,
-        programs: &args.programs,
-        distributions: &args.distributions,
-        jar: &jar,
-        directory: &directory,
-    })?;
-    let storage = place.directory().join("storage");
-    std::fs::create_dir_all(&storage)?;
-    let output = storage.join("ledger-output");
-    let site = Site::Cluster { mode: "native".to_owned(), storage };
-    let mut story = Story::new(place, LedgerJob { site, ..LedgerJob::new(&args.flink, &jar, output) });
+    let stage = args.stage.open()?;
+    let place = OnCluster::new(&stage.parts())?;
+    let job = stage.ledger(place.directory().join("storage"), &args.flink, "native")?;
+    let mut story = Story::new(place, job);
     story.step("a job that must not notice", first_deployment);
     story.step("namespaces for the others", |story| namespaces(&story.place));
     for guest in GUESTS_OF_THE_STORY {
@@ -132,7 +108,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Ok(())
     });
     story.step("the leader's ConfigMap of high availability deleted", leader_map_deleted);
-    story.conclude(temporary, args.directory.is_some())
+    story.conclude(stage.temporary, args.stage.directory.is_some())
 }
 
 fn namespaces(place: &OnCluster) -> Result<()> {

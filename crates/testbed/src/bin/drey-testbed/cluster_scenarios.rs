@@ -1,14 +1,13 @@
 //! The scenarios of one Flink version on a real Kubernetes API, as one story of one job: upgrades, suspend and resume,
 //! kills and a change of the leader in each phase of an upgrade, deletion with a savepoint.
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
 
 use crate::kills::Victim;
-use crate::ledger_job::{LedgerJob, NAME, Site, must_be_whole};
-use crate::on_cluster::{OnCluster, Parts};
+use crate::ledger_job::{NAME, must_be_whole};
+use crate::on_cluster::OnCluster;
 use crate::place::Place;
+use crate::stage::StageArgs;
 use crate::steps::{
     arguments_by_last_state, first_deployment, killed_in_phase, parallelism_by_savepoint, suspend_and_resume,
 };
@@ -24,18 +23,8 @@ const PHASES: &[(&str, &[Victim])] = &[
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The binary
-    #[arg(long)]
-    drey: PathBuf,
-    /// The jar of the examples
-    #[arg(long)]
-    jar: PathBuf,
-    /// Directory with the programs of the control plane
-    #[arg(long)]
-    programs: PathBuf,
-    /// Directory with Flink's distributions, each named by its version
-    #[arg(long)]
-    distributions: PathBuf,
+    #[command(flatten)]
+    stage: StageArgs,
     /// Minor version of Flink, such as `1.20`
     #[arg(long)]
     flink: String,
@@ -45,30 +34,16 @@ pub(crate) struct Args {
     /// Kill every victim in every phase, and not only the operator while the cluster is made
     #[arg(long)]
     every_victim: bool,
-    /// Directory to work in; kept when a step fails
-    #[arg(long)]
-    directory: Option<PathBuf>,
 }
 
 /// Runs the story.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let temporary = tempfile::tempdir()?;
-    let directory = args.directory.clone().unwrap_or_else(|| temporary.path().join("work"));
-    let jar = std::fs::canonicalize(&args.jar)?;
-    let place = OnCluster::new(&Parts {
-        drey: &args.drey,
-        programs: &args.programs,
-        distributions: &args.distributions,
-        jar: &jar,
-        directory: &directory,
-    })?;
-    let storage = place.directory().join("storage");
-    std::fs::create_dir_all(&storage)?;
-    let output = storage.join("ledger-output");
-    let site = Site::Cluster { mode: args.mode.clone(), storage };
-    let mut story = Story::new(place, LedgerJob { site, ..LedgerJob::new(&args.flink, &jar, output) });
+    let stage = args.stage.open()?;
+    let place = OnCluster::new(&stage.parts())?;
+    let job = stage.ledger(place.directory().join("storage"), &args.flink, &args.mode)?;
+    let mut story = Story::new(place, job);
     tell(&mut story, args);
-    story.conclude(temporary, args.directory.is_some())
+    story.conclude(stage.temporary, args.stage.directory.is_some())
 }
 
 fn tell(story: &mut Story<OnCluster>, args: &Args) {

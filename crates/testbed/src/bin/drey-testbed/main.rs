@@ -24,6 +24,7 @@ mod random;
 mod rights;
 mod scenarios;
 mod soak;
+mod stage;
 mod steps;
 mod story;
 mod takeover;

@@ -21,9 +21,10 @@ use serde_json::json;
 
 use crate::chart::helm::{Helm, RELEASE_NAMESPACE};
 use crate::kills::Victim;
-use crate::ledger_job::{LedgerJob, Site};
-use crate::on_cluster::{self, OnCluster, Parts};
+
+use crate::on_cluster::{self, OnCluster};
 use crate::place::{LOOK, Place};
+use crate::stage::StageArgs;
 use crate::steps::parallelism_by_savepoint;
 use crate::story::Story;
 use process::Process;
@@ -46,56 +47,31 @@ const START_LOOK: Duration = Duration::from_millis(5);
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The binary, for commands from outside
-    #[arg(long)]
-    drey: PathBuf,
+    #[command(flatten)]
+    stage: StageArgs,
     /// The image, as an OCI layout
     #[arg(long)]
     image: PathBuf,
     /// The program `helm`
     #[arg(long)]
     helm: PathBuf,
-    /// The jar of the examples
-    #[arg(long)]
-    jar: PathBuf,
-    /// Directory with the programs of the control plane
-    #[arg(long)]
-    programs: PathBuf,
-    /// Directory with Flink's distributions, each named by its version
-    #[arg(long)]
-    distributions: PathBuf,
     /// Directory of the chart
     #[arg(long, default_value = "charts/drey-operator")]
     chart: PathBuf,
     /// Minor version of Flink
     #[arg(long, default_value = "1.20")]
     flink: String,
-    /// Directory to work in; kept when a step fails
-    #[arg(long)]
-    directory: Option<PathBuf>,
 }
 
 /// Runs the story.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let temporary = tempfile::tempdir()?;
-    let directory = args.directory.clone().unwrap_or_else(|| temporary.path().join("work"));
-    let jar = std::fs::canonicalize(&args.jar)?;
-    let cluster = OnCluster::without_drey(&Parts {
-        drey: &args.drey,
-        programs: &args.programs,
-        distributions: &args.distributions,
-        jar: &jar,
-        directory: &directory,
-    })?;
+    let stage = args.stage.open()?;
+    let cluster = OnCluster::without_drey(&stage.parts())?;
     let image = open_oci_image(&args.image, &cluster.directory().join("image"))?;
     cluster.node().add_image(&format!("drey:{}", env!("CARGO_PKG_VERSION")), image);
     let version = cluster.wait_on(cluster.kube().client().apiserver_version())?.git_version;
     let helm = Helm { program: args.helm.clone(), chart: args.chart.clone(), kubernetes: version };
-    let storage = cluster.directory().join("storage");
-    std::fs::create_dir_all(&storage)?;
-    let output = storage.join("ledger-output");
-    let site = Site::Cluster { mode: "native".to_owned(), storage };
-    let job = LedgerJob { site, ..LedgerJob::new(&args.flink, &jar, output) };
+    let job = stage.ledger(cluster.directory().join("storage"), &args.flink, "native")?;
     let mut story = Story::new(InPod { cluster, helm }, job);
     story.step("pod: the chart is installed and leads", |story| story.place.up());
     story.step("pod: it has the rights and the files that it is given", is_confined);
@@ -120,7 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ensure!(story.place.pods()?.is_empty(), "the operator's pod is left");
         story.grows()
     });
-    story.conclude(temporary, args.directory.is_some())
+    story.conclude(stage.temporary, args.stage.directory.is_some())
 }
 
 /// A cluster whose operator is a pod.

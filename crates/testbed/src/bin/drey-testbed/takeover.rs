@@ -13,9 +13,10 @@ use kube::ResourceExt;
 use serde_json::Value;
 
 use crate::java_operator;
-use crate::ledger_job::{LedgerJob, Site, must_be_whole};
-use crate::on_cluster::{NAMESPACE, OnCluster, Parts};
+use crate::ledger_job::{LedgerJob, must_be_whole};
+use crate::on_cluster::{NAMESPACE, OnCluster};
 use crate::place::Place;
+use crate::stage::{Stage, StageArgs};
 use crate::story::{GROWTH, GROWTH_TIMEOUT, STABLE_TIMEOUT};
 use crate::tally::Tally;
 
@@ -27,27 +28,14 @@ const MOMENT_TIMEOUT: Duration = Duration::from_secs(90);
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The binary
-    #[arg(long)]
-    drey: PathBuf,
+    #[command(flatten)]
+    stage: StageArgs,
     /// The shaded jar of the Java operator
     #[arg(long, env = "JAVA_OPERATOR_JAR")]
     java_operator_jar: PathBuf,
-    /// The jar of the examples
-    #[arg(long)]
-    jar: PathBuf,
-    /// Directory with the programs of the control plane
-    #[arg(long)]
-    programs: PathBuf,
-    /// Directory with Flink's distributions, each named by its version
-    #[arg(long)]
-    distributions: PathBuf,
     /// Minor version of Flink, such as `1.20`
     #[arg(long, default_value = "1.20")]
     flink: String,
-    /// Directory to work in; kept when a step fails
-    #[arg(long)]
-    directory: Option<PathBuf>,
 }
 
 /// The jobs, by what happens to them under the Java operator.
@@ -98,24 +86,20 @@ struct Standing {
 
 /// Runs the story.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let temporary = tempfile::tempdir()?;
-    let directory = args.directory.clone().unwrap_or_else(|| temporary.path().join("work"));
-    let jar = std::fs::canonicalize(&args.jar)?;
-    let place = OnCluster::new(&Parts {
-        drey: &args.drey,
-        programs: &args.programs,
-        distributions: &args.distributions,
-        jar: &jar,
-        directory: &directory,
-    })?;
-    java_operator::install(&place, &args.java_operator_jar, &flink_home(&args.distributions, &args.flink)?)?;
+    let stage = args.stage.open()?;
+    let place = OnCluster::new(&stage.parts())?;
+    java_operator::install(
+        &place,
+        &args.java_operator_jar,
+        &flink_home(&args.stage.distributions, &args.flink)?,
+    )?;
     let jobs =
-        ALL.iter().map(|who| job(*who, place.directory(), &args.flink, &jar)).collect::<Result<_>>()?;
+        ALL.iter().map(|who| job(*who, &stage, place.directory(), &args.flink)).collect::<Result<_>>()?;
     let mut takeover = Takeover { place, jobs, tally: Tally::default() };
     takeover.tell();
     let Takeover { place, jobs: _, tally } = takeover;
     drop(place);
-    tally.conclude(temporary, args.directory.is_some())
+    tally.conclude(stage.temporary, args.stage.directory.is_some())
 }
 
 /// The distribution of a minor version.
@@ -130,17 +114,14 @@ pub(crate) fn flink_home(distributions: &Path, minor: &str) -> Result<PathBuf> {
     bail!("there is no Flink {minor} in {}", distributions.display())
 }
 
-fn job(who: Who, directory: &Path, flink: &str, jar: &Path) -> Result<LedgerJob> {
+fn job(who: Who, stage: &Stage<'_>, directory: &Path, flink: &str) -> Result<LedgerJob> {
     let name = match who {
         Who::Resting => "resting",
         Who::WithHistory => "with-history",
         Who::Moving => "moving",
     };
-    let storage = directory.join("storage").join(name);
-    std::fs::create_dir_all(&storage)?;
-    let job = LedgerJob::new(flink, jar, storage.join("ledger-output"));
-    let site = Site::Cluster { mode: "native".to_owned(), storage };
-    Ok(LedgerJob { name: name.to_owned(), site, ..job })
+    let job = stage.ledger(directory.join("storage").join(name), flink, "native")?;
+    Ok(LedgerJob { name: name.to_owned(), ..job })
 }
 
 struct Takeover {
