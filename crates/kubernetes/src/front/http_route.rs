@@ -58,19 +58,18 @@ pub(super) fn object(
 
 fn parent(gateway: &str) -> Result<Value, BuildError> {
     let parts: Vec<&str> = gateway.trim().split('/').collect();
+    let named = parts.iter().all(|part| !part.is_empty());
     match parts.as_slice() {
-        _ if parts.iter().any(|part| part.is_empty()) => {}
-        [namespace, name] => return Ok(json!({ "namespace": namespace, "name": name })),
-        [namespace, name, listener] => {
-            return Ok(json!({ "namespace": namespace, "name": name, "sectionName": listener }));
+        [namespace, name] if named => Ok(json!({ "namespace": namespace, "name": name })),
+        [namespace, name, listener] if named => {
+            Ok(json!({ "namespace": namespace, "name": name, "sectionName": listener }))
         }
-        _ => {}
+        _ => Err(BuildError::value(
+            HTTP_ROUTE_GATEWAY.names[0],
+            gateway,
+            "`namespace/name` or `namespace/name/listener` of a Gateway",
+        )),
     }
-    Err(BuildError::value(
-        HTTP_ROUTE_GATEWAY.names[0],
-        gateway,
-        "`namespace/name` or `namespace/name/listener` of a Gateway",
-    ))
 }
 
 #[cfg(test)]

@@ -130,10 +130,7 @@ async fn create_part(
         matches!(reference.kind.as_str(), "Deployment" | "FlinkDeployment") && reference.name == *target.name
     });
     if !earlier {
-        return Err(LaunchError::Refused(format!(
-            "{named} exists in namespace {} and belongs to somebody else; delete it or rename the FlinkDeployment",
-            target.namespace
-        )));
+        return Err(taken(&named, target));
     }
     let preconditions = Preconditions { uid: existing.uid(), resource_version: None };
     let deleted = api.delete(&name, &DeleteParams::default().preconditions(preconditions)).await;
@@ -148,6 +145,14 @@ async fn create_part(
             "{named} of an earlier cluster is being deleted: {error}"
         ))),
     }
+}
+
+/// An object of that name is somebody else's.
+pub(crate) fn taken(named: &str, target: &Target) -> LaunchError {
+    LaunchError::Refused(format!(
+        "{named} exists in namespace {} and belongs to somebody else; delete it or rename the FlinkDeployment",
+        target.namespace
+    ))
 }
 
 fn is_conflict(error: &kube::Error) -> bool {

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 
-use super::create::failed;
+use super::create::{failed, taken};
 use crate::cluster::{COMPONENT_LABEL, ClusterIdentity};
 use crate::front;
 
@@ -137,10 +137,7 @@ impl Fronts {
         wanted["metadata"]["annotations"][ASKED_ANNOTATION] = json!(asked);
         match existing {
             Some(object) if !is_ours(&object, target) => {
-                return Err(LaunchError::Refused(format!(
-                    "{named} exists in namespace {} and belongs to somebody else; delete it or rename the FlinkDeployment",
-                    target.namespace
-                )));
+                return Err(taken(&named, target));
             }
             Some(object) => wanted["metadata"]["uid"] = json!(object.uid()),
             None => {}
