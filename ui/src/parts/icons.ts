@@ -1,0 +1,35 @@
+// The icons: strokes on a ground of 16 by 16.
+
+export const ICONS = {
+  cross: 'M4 4l8 8M12 4l-8 8',
+  bang: 'M8 3v6M8 12.6v.1',
+  turn: 'M13 8a5 5 0 1 1-1.6-3.7M13 2v3h-3',
+  check: 'M3.2 8.6l3.1 3.1L12.8 5',
+  pause: 'M5.8 4v8M10.2 4v8',
+  flag: 'M4 14V3h8l-2 3 2 3H4',
+  question: 'M5.8 6a2.3 2.3 0 1 1 3.4 2c-.8.5-1.2.9-1.2 1.8M8 12.6v.1',
+  search: 'M7 11.5a4.5 4.5 0 1 0 0-9 4.5 4.5 0 0 0 0 9M10.4 10.4L14 14',
+  sun: 'M8 11a3 3 0 1 0 0-6 3 3 0 0 0 0 6M8 1.5v1M8 13.5v1M1.5 8h1M13.5 8h1M3.4 3.4l.7.7M11.9 11.9l.7.7M12.6 3.4l-.7.7M4.1 11.9l-.7.7',
+  moon: 'M13.2 9.6A5.6 5.6 0 0 1 6.4 2.8a5.6 5.6 0 1 0 6.8 6.8',
+  screen: 'M2 3h12v8H2zM6 14h4M8 11v3',
+  clock: 'M8 14A6 6 0 1 0 8 2a6 6 0 0 0 0 12M8 4.8V8l2.2 1.4',
+  down: 'M4 6l4 4 4-4',
+  up: 'M4 10l4-4 4 4',
+  right: 'M6 4l4 4-4 4',
+  more: 'M3.5 8v.01M8 8v.01M12.5 8v.01',
+  copy: 'M5.5 5.5h8v8h-8zM3 10.5h-.5v-8h8V3',
+  external: 'M6 3H3v10h10v-3M9 2.5h4.5V7M13 3L7.5 8.5',
+  download: 'M8 2.5v8M4.5 7.5L8 11l3.5-3.5M2.5 13.5h11',
+  columns: 'M2.5 3h11v10h-11zM6.2 3v10M9.9 3v10',
+  star: 'M8 2l1.8 3.9 4.2.5-3.1 2.9.8 4.2L8 11.4l-3.7 2.1.8-4.2L2 6.4l4.2-.5z',
+  filter: 'M2 4h12M4.5 8h7M7 12h2',
+  rows: 'M2.5 4h11M2.5 8h11M2.5 12h11',
+  cards: 'M2.5 2.5h4.5V7H2.5zM9 2.5h4.5V7H9zM2.5 9h4.5v4.5H2.5zM9 9h4.5v4.5H9z',
+  lock: 'M4 7.5h8v6H4zM5.5 7.5V5a2.5 2.5 0 0 1 5 0v2.5',
+  cloud: 'M2 2l12 12M4.5 12.5h7M4 12a2.8 2.8 0 0 1-.4-5.5M6.5 4.2A4 4 0 0 1 12 7.5a2.5 2.5 0 0 1 2 2.5',
+  wrap: 'M2.5 4h11M2.5 8h9a2.2 2.2 0 0 1 0 4.4H8M9.5 10.5L7.5 12.4l2 1.9',
+  savepoint: 'M8 2l5 3v6l-5 3-5-3V5z',
+  plus: 'M8 3.5v9M3.5 8h9',
+} as const;
+
+export type IconName = keyof typeof ICONS;
