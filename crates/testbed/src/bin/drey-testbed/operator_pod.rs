@@ -93,7 +93,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     });
     story.step("pod: jobs outlive the chart", |story| {
         story.place.helm.uninstall(story.place.cluster.kube().kubeconfig(), TIMEOUT)?;
-        ensure!(story.place.pods()?.is_empty(), "the operator's pod is left");
+        story.place.wait_for("the operator's pod to go", TIMEOUT, |place| {
+            Ok(place.pods()?.is_empty().then_some(()))
+        })?;
         story.grows()
     });
     story.conclude(stage.temporary, args.stage.directory.is_some())
