@@ -6,7 +6,6 @@
 //! to know how a change is carried out.
 
 mod json;
-mod secrets;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -15,6 +14,7 @@ use serde_json::Value;
 
 use crate::configuration::{ConfigurationError, flatten};
 use crate::kinds::{DeploymentMode, FlinkDeploymentSpec, JobSpec, TaskManagerSpec};
+use crate::secrets;
 
 /// What a change asks for; the strongest of a spec's changes wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

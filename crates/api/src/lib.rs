@@ -29,6 +29,8 @@ pub mod options;
 mod process_memory;
 pub mod reconciled;
 pub mod schedule;
+pub mod secrets;
+pub mod story;
 pub mod time;
 pub mod unknown_fields;
 mod validate;

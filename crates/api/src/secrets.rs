@@ -4,11 +4,11 @@
 use serde_json::Value;
 
 /// What stands in place of a secret.
-pub(super) const BLOT: &str = "******";
+pub const BLOT: &str = "******";
 
 /// Whether a key says that its value is a secret: a word of it is, or ends in, `password`, `secret`,
 /// `token`, `credential` or `key`.
-pub(super) fn is_secret_key(key: &str) -> bool {
+pub(crate) fn is_secret_key(key: &str) -> bool {
     let lower = key.to_ascii_lowercase();
     let anywhere = ["password", "passwd", "secret", "token", "credential", "basic-auth", "auth-params"];
     anywhere.iter().any(|word| lower.contains(word))
@@ -17,7 +17,7 @@ pub(super) fn is_secret_key(key: &str) -> bool {
 
 /// Whether the last name of a path says so. Names of Kubernetes fields which only refer to Secrets are
 /// no secrets themselves.
-pub(super) fn is_secret_path(path: &str) -> bool {
+pub(crate) fn is_secret_path(path: &str) -> bool {
     let last = path.rsplit('.').next().unwrap_or(path);
     let refers = ["secretName", "secretRef", "secretKeyRef", "topologyKey", "key", "imagePullSecrets"];
     let switches = ["automountServiceAccountToken"];
@@ -25,12 +25,12 @@ pub(super) fn is_secret_path(path: &str) -> bool {
 }
 
 /// Whether an object is an environment variable with a secret's name.
-pub(super) fn names_a_secret(object: &Value) -> bool {
+pub(crate) fn names_a_secret(object: &Value) -> bool {
     object.get("value").is_some() && object.get("name").and_then(Value::as_str).is_some_and(is_secret_key)
 }
 
 /// Whether the argument before this one is a flag such as `--password`.
-pub(super) fn follows_a_secret_flag(arguments: &[Value], index: usize) -> bool {
+pub(crate) fn follows_a_secret_flag(arguments: &[Value], index: usize) -> bool {
     index
         .checked_sub(1)
         .and_then(|before| arguments.get(before))
@@ -39,7 +39,7 @@ pub(super) fn follows_a_secret_flag(arguments: &[Value], index: usize) -> bool {
 }
 
 /// Blots out what follows `password=` and the like, anywhere in a text.
-pub(super) fn blot_assignment(text: &str) -> String {
+pub(crate) fn blot_assignment(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (index, word) in text.split(' ').enumerate() {
         if index > 0 {
@@ -58,7 +58,8 @@ pub(super) fn blot_assignment(text: &str) -> String {
 }
 
 /// A value with every secret in it blotted out.
-pub(super) fn blot(value: &Value) -> Value {
+#[must_use]
+pub fn blot(value: &Value) -> Value {
     match value {
         Value::Object(map) => {
             let named = names_a_secret(value);

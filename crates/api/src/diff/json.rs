@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::secrets;
 use crate::number;
+use crate::secrets;
 
 /// One leaf that differs.
 pub(super) struct Row {
