@@ -7,7 +7,7 @@ use drey_cli::failure::{Failure, Kind};
 use drey_cli::output::say;
 
 use crate::laptop::{down, logs, up};
-use crate::operator;
+use crate::{dashboard, operator};
 
 /// The control plane for Apache Flink.
 ///
@@ -31,6 +31,8 @@ enum Face {
     Logs(logs::Args),
     /// Run FlinkDeployments on a Kubernetes cluster
     Operator(operator::Args),
+    /// Show the FlinkDeployments of a Kubernetes cluster in a browser
+    Dashboard(dashboard::Args),
     #[command(flatten)]
     Command(drey_cli::Command),
 }
@@ -55,6 +57,7 @@ async fn dispatch(line: CommandLine) -> Result<(), Failure> {
         Some(Face::Down(args)) => down::run(&args).await,
         Some(Face::Logs(args)) => logs::run(&args, &line.connection).await,
         Some(Face::Operator(args)) => operator::run(&args, &line.connection).await,
+        Some(Face::Dashboard(args)) => dashboard::run(&args, &line.connection).await,
         Some(Face::Command(command)) => {
             drey_cli::run(command, &line.connection, CommandLine::command()).await
         }

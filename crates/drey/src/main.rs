@@ -1,9 +1,11 @@
 //! The binary: picks a face and wires it. The only crate that sees all others.
 
 mod command_line;
+mod dashboard;
 mod laptop;
 mod operator;
 mod reach;
+mod traces;
 
 use std::process::ExitCode;
 

@@ -14,8 +14,12 @@ use drey_operator::upstream_metrics::Identity;
 use drey_operator::webhook::WebhookConfig;
 use drey_operator::{Means, Operator, OperatorError};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::reach::JobManagers;
+use crate::traces::Traces;
 
 /// Name that the Java operator's chart gives to its Deployment.
 const DEFAULT_NAME: &str = "flink-kubernetes-operator";
@@ -41,7 +45,7 @@ pub(crate) struct Args {
 
 /// How the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum LogFormat {
+pub(crate) enum LogFormat {
     /// For people.
     #[default]
     Text,
@@ -64,6 +68,7 @@ fn logging(sources: &Sources) -> Result<LoggingFiles, Failure> {
 /// # Errors
 /// Why it does not start or ended.
 pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
+    let traces = Traces::start(variable)?;
     let sources = Sources::of_environment(args.config.clone());
     let logging = logging(&sources)?;
     let operator = Operator::read(sources).map_err(|error| failure(&error))?;
@@ -75,7 +80,7 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
     if args.check {
         return check(&operator, &connection, &own_namespace).await;
     }
-    write_log(args.log_format)?;
+    write_log(args.log_format, traces.as_ref())?;
     let JobManagers { reach, http } = match &outside {
         None => JobManagers::from_inside()?,
         Some(config) => JobManagers::from_outside(config)?,
@@ -101,6 +106,14 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         },
         own_namespace,
     };
+    let ended = until_asked_to_end(operator, means).await;
+    if let Some(traces) = traces {
+        traces.finish().await;
+    }
+    ended
+}
+
+async fn until_asked_to_end(operator: Operator, means: Means) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let running = operator.run(means, stop.clone());
     tokio::pin!(running);
@@ -129,7 +142,7 @@ async fn check(operator: &Operator, connection: &Connection, own_namespace: &str
     line("the operator can start")
 }
 
-async fn asked_to_end() -> Result<(), Failure> {
+pub(crate) async fn asked_to_end() -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
@@ -139,15 +152,17 @@ async fn asked_to_end() -> Result<(), Failure> {
     Ok(())
 }
 
-fn write_log(format: LogFormat) -> Result<(), Failure> {
-    let filter = crate::laptop::log::filter()?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr);
-    let started = match format {
-        LogFormat::Text => builder.try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+pub(crate) fn write_log(format: LogFormat, traces: Option<&Traces>) -> Result<(), Failure> {
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
+    let lines = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
-    started.map_err(|error| Failure::new(Kind::Internal, format!("the log cannot be opened: {error}")))
+    tracing_subscriber::registry()
+        .with(lines.with_filter(crate::laptop::log::filter()?))
+        .with(traces.map(Traces::layer))
+        .try_init()
+        .map_err(|error| Failure::new(Kind::Internal, format!("the log cannot be opened: {error}")))
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -34,6 +34,7 @@ mod queue;
 mod schema;
 mod scopes;
 mod settings;
+pub mod spans;
 mod step;
 pub mod view;
 mod watch;

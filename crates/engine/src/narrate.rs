@@ -23,7 +23,7 @@ pub(crate) fn tell(resource: &Resource, observed: &Observed, before: &Journal, d
         seq = after.seq,
         action = decision.action.as_ref().map_or("none", act::kind),
         reason = waiting.map_or("none", |waiting| &*waiting.reason),
-        message = waiting.map_or("", |waiting| &*waiting.message),
+        waits_for = waiting.map_or("", |waiting| &*waiting.message),
         evidence = evidence(observed),
         "decision"
     );

@@ -16,6 +16,7 @@ use drey_api::reconciled;
 use drey_core::observed::{Cluster, ClusterPhase, Observed, Refused};
 use drey_core::{Action, Decision, Event, EventKind, Journal, Pace, Resource, Seen, decide, status};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::act::{self, Outcome, Subject};
 use crate::engine::Shared;
@@ -29,6 +30,7 @@ use crate::object::{Key, Stored};
 use crate::observe::{self, Remembered};
 use crate::plan_poll;
 use crate::settings::Current;
+use crate::spans;
 use crate::view::Census;
 
 /// What the queue has to do after a step.
@@ -76,6 +78,13 @@ struct Subjects {
 
 /// Steps `key` once.
 pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
+    let span = spans::reconcile(key);
+    let after = take(shared, key).instrument(span.clone()).await;
+    spans::stepped(&span, &after);
+    after
+}
+
+async fn take(shared: &Arc<Shared>, key: &Key) -> After {
     if !shared.leadership.is_held() {
         return After::NotLeading;
     }
@@ -93,6 +102,7 @@ pub(crate) async fn step(shared: &Arc<Shared>, key: &Key) -> After {
         return after;
     }
     let (observed, decision) = judge(shared, &settings, &subjects, cluster).await;
+    spans::decided(&subjects.resource, &decision);
     if let Err(broken) =
         invariants::check(&subjects.resource, &observed, &subjects.journal, &settings.policy, &decision)
     {
@@ -439,7 +449,9 @@ fn begin(shared: &Arc<Shared>, subject: Subject, action: Action, seq: i64) {
     shared.index.with(&key, |slot| slot.acting = Some(act::words(&action)));
     let shared = shared.clone();
     let tasks = shared.tasks.clone();
-    tasks.spawn(async move {
+    let span = spans::action(kind, seq);
+    let within = span.clone();
+    let performing = async move {
         let over = ActionGuard { shared: &shared, key: &key };
         let outcome = tokio::select! {
             outcome = shared.actor.perform(&subject, &action) => outcome,
@@ -447,9 +459,11 @@ fn begin(shared: &Arc<Shared>, subject: Subject, action: Action, seq: i64) {
         };
         tracing::info!(resource = %key, action = kind, ?outcome, "action");
         shared.metrics.acted(kind, outcome.label());
+        spans::acted(&span, &outcome);
         remember(&shared, &subject.stored, &action, seq, outcome);
         drop(over);
-    });
+    };
+    tasks.spawn(performing.instrument(within));
 }
 
 /// Only what memory alone can hold: a certain refusal, and an id that Flink chose.

@@ -13,6 +13,7 @@ use drey_cli::manifest::Document;
 use drey_cli::output::line;
 use drey_local::state_dir;
 
+use super::dashboard;
 use super::files::Files;
 
 /// The line by which the process in the background tells that it is ready.
@@ -48,6 +49,9 @@ pub(crate) async fn start(
     };
     let connection = arguments.connect().await?;
     line(&format!("drey runs in the background, as process {pid}"))?;
+    if let Some(address) = dashboard::address(&files) {
+        line(&format!("dashboard   {address}"))?;
+    }
     line(&format!("API         {} (token in the kubeconfig)", connection.server))?;
     line(&format!("kubeconfig  {}", files.kubeconfig().display()))?;
     line(&format!("log         {}", files.log().display()))?;

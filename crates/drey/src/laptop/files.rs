@@ -50,35 +50,14 @@ impl Files {
         self.root.join("drey.log")
     }
 
-    fn port(&self) -> PathBuf {
-        self.root.join("port")
+    /// Port and token of the API. Running Flink processes still use the port that it had before.
+    pub(crate) fn api(&self) -> Door {
+        Door { port: self.root.join("port"), token: self.root.join("token") }
     }
 
-    fn token(&self) -> PathBuf {
-        self.root.join("token")
-    }
-
-    /// The port that the API had before, which running Flink processes still use.
-    pub(crate) fn remembered_port(&self) -> Option<u16> {
-        fs::read_to_string(self.port()).ok()?.trim().parse().ok()
-    }
-
-    /// Remembers the port of the API.
-    pub(crate) fn remember_port(&self, port: u16) -> Result<(), Failure> {
-        write_private(&self.port(), &format!("{port}\n"))
-    }
-
-    /// The token of the API: the one it had before, or a new one.
-    pub(crate) fn token_or_new(&self) -> Result<String, Failure> {
-        let path = self.token();
-        if let Ok(token) = fs::read_to_string(&path)
-            && token.trim().len() == 2 * TOKEN_BYTES
-        {
-            return Ok(token.trim().to_owned());
-        }
-        let token = random_token().map_err(|error| failed(Path::new("/dev/urandom"), &error))?;
-        write_private(&path, &format!("{token}\n"))?;
-        Ok(token)
+    /// Port and token of the dashboard.
+    pub(crate) fn dashboard(&self) -> Door {
+        Door { port: self.root.join("dashboard-port"), token: self.root.join("dashboard-token") }
     }
 
     /// Writes the kubeconfig.
@@ -101,7 +80,43 @@ impl Files {
     }
 }
 
-fn random_token() -> io::Result<String> {
+/// Where a server listens and who is let in, as it was before and will be again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Door {
+    port: PathBuf,
+    token: PathBuf,
+}
+
+impl Door {
+    /// The port that it had before.
+    pub(crate) fn remembered_port(&self) -> Option<u16> {
+        fs::read_to_string(&self.port).ok()?.trim().parse().ok()
+    }
+
+    /// Remembers the port.
+    pub(crate) fn remember_port(&self, port: u16) -> Result<(), Failure> {
+        write_private(&self.port, &format!("{port}\n"))
+    }
+
+    /// The token that it had before.
+    pub(crate) fn token(&self) -> Option<String> {
+        let token = fs::read_to_string(&self.token).ok()?;
+        Some(token.trim().to_owned()).filter(|token| token.len() == 2 * TOKEN_BYTES)
+    }
+
+    /// The token that it had before, or a new one.
+    pub(crate) fn token_or_new(&self) -> Result<String, Failure> {
+        if let Some(token) = self.token() {
+            return Ok(token);
+        }
+        let token = random_token().map_err(|error| failed(Path::new("/dev/urandom"), &error))?;
+        write_private(&self.token, &format!("{token}\n"))?;
+        Ok(token)
+    }
+}
+
+/// A secret that nobody guesses.
+pub(crate) fn random_token() -> io::Result<String> {
     let mut bytes = [0; TOKEN_BYTES];
     fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
@@ -137,11 +152,11 @@ mod tests {
     #[test]
     fn the_token_stays_and_nobody_else_reads_it() {
         let directory = tempfile::tempdir().expect("temporary directory");
-        let files = Files::of(directory.path());
-        let token = files.token_or_new().expect("written");
+        let door = Files::of(directory.path()).api();
+        let token = door.token_or_new().expect("written");
         assert_eq!(token.len(), 64);
-        assert_eq!(files.token_or_new(), Ok(token));
-        let mode = fs::metadata(files.token()).expect("exists").permissions().mode();
+        assert_eq!(door.token_or_new(), Ok(token));
+        let mode = fs::metadata(&door.token).expect("exists").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
 
@@ -149,8 +164,8 @@ mod tests {
     fn the_port_is_remembered() {
         let directory = tempfile::tempdir().expect("temporary directory");
         let files = Files::of(directory.path());
-        assert_eq!(files.remembered_port(), None);
-        files.remember_port(6443).expect("written");
-        assert_eq!(files.remembered_port(), Some(6443));
+        assert_eq!(files.api().remembered_port(), None);
+        files.api().remember_port(6443).expect("written");
+        assert_eq!((files.api().remembered_port(), files.dashboard().remembered_port()), (Some(6443), None));
     }
 }

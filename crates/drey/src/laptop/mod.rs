@@ -4,11 +4,13 @@
 //!   drey up ── files: lock, store, port, token, kubeconfig
 //!      │
 //!      ├── stack: ApiServer ◄── kube::Client ── Engine ── LocalLauncher ── processes of Flink
+//!      ├── dashboard: the pages, on loopback
 //!      ├── resume: what `drey down` stopped
 //!      └── display: table or lines        drey down, drey logs: from outside, over kubeconfig and files
 //! ```
 //! Refuses to decide anything about deployments: that is the engine's.
 
+pub(crate) mod dashboard;
 pub(crate) mod definitions;
 pub(crate) mod detach;
 pub(crate) mod display;

@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::files::Files;
-use super::{definitions, log};
+use super::{dashboard, definitions, log};
 
 /// Namespace of objects that name none.
 pub(crate) const NAMESPACE: &str = "default";
@@ -35,10 +35,11 @@ pub(crate) struct Stack {
     /// The processes.
     pub(crate) launcher: Arc<LocalLauncher>,
     engine_stop: CancellationToken,
-    server_stop: CancellationToken,
+    servers_stop: CancellationToken,
     /// One task each; a set, because it can be asked again after its task has ended.
     engine: JoinSet<Result<(), drey_engine::EngineError>>,
-    server: JoinSet<std::io::Result<()>>,
+    /// The API and the dashboard.
+    servers: JoinSet<std::io::Result<()>>,
 }
 
 impl Stack {
@@ -59,20 +60,23 @@ impl Stack {
         let listener = listen(&files, port).await?;
         let address = listener.local_addr()?;
         let api = open_store(&files)?;
-        let token = files.token_or_new()?;
-        files.remember_port(address.port())?;
+        let token = files.api().token_or_new()?;
+        files.api().remember_port(address.port())?;
         files.write_kubeconfig(&ApiServer::kubeconfig(&format!("http://{address}"), &token, NAMESPACE))?;
         let client = api.client(NAMESPACE);
         definitions::install(&client).await?;
-        let server_stop = CancellationToken::new();
-        let mut server = JoinSet::new();
-        let stop = server_stop.clone();
-        server.spawn(async move { api.serve(listener, Auth::Token(token), stop).await });
+        let servers_stop = CancellationToken::new();
+        let mut servers = JoinSet::new();
+        let stop = servers_stop.clone();
+        servers.spawn(async move { api.serve(listener, Auth::Token(token), stop).await });
         let launcher =
             Arc::new(open_launcher(state_directory, &files, working_directory, http.clone()).await?);
+        let ready = dashboard::open(&files, &client, &launcher, http.clone()).await?;
+        let stop = servers_stop.clone();
+        servers.spawn(ready.serve(stop));
         let engine_stop = CancellationToken::new();
         let engine = start_engine(&files, &client, &launcher, http, engine_stop.clone());
-        Ok(Self { files, address, client, launcher, engine_stop, server_stop, engine, server })
+        Ok(Self { files, address, client, launcher, engine_stop, servers_stop, engine, servers })
     }
 
     /// The API as other commands see it.
@@ -94,10 +98,10 @@ impl Stack {
                 Ok(Err(error)) => format!("the engine ended: {error}"),
                 Err(error) => format!("the engine ended: {error}"),
             },
-            Some(ended) = self.server.join_next() => match ended {
-                Ok(Ok(())) => "the API server ended".to_owned(),
-                Ok(Err(error)) => format!("the API server ended: {error}"),
-                Err(error) => format!("the API server ended: {error}"),
+            Some(ended) = self.servers.join_next() => match ended {
+                Ok(Ok(())) => "a server ended".to_owned(),
+                Ok(Err(error)) => format!("a server ended: {error}"),
+                Err(error) => format!("a server ended: {error}"),
             },
             else => "everything had ended before".to_owned(),
         };
@@ -111,8 +115,8 @@ impl Stack {
         self.engine_stop.cancel();
         while self.engine.join_next().await.is_some() {}
         self.launcher.stop_all().await;
-        self.server_stop.cancel();
-        while self.server.join_next().await.is_some() {}
+        self.servers_stop.cancel();
+        while self.servers.join_next().await.is_some() {}
     }
 }
 
@@ -178,7 +182,7 @@ fn open_store(files: &Files) -> Result<ApiServer, Failure> {
 
 /// Running processes of Flink know the API by the port that it had before, so that port is kept.
 async fn listen(files: &Files, port: Option<u16>) -> Result<TcpListener, Failure> {
-    let remembered = files.remembered_port();
+    let remembered = files.api().remembered_port();
     let wanted = port.or(remembered).unwrap_or(0);
     TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await.map_err(|error| {
         let hint = match (port, remembered) {

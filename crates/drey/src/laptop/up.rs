@@ -13,7 +13,7 @@ use super::display::Display;
 use super::files::Files;
 use super::resume;
 use super::stack::{NAMESPACE, Stack};
-use super::{detach, fetch};
+use super::{dashboard, detach, fetch};
 
 /// Run FlinkDeployments on this machine
 ///
@@ -92,6 +92,9 @@ async fn serve(
 }
 
 fn introduce(stack: &Stack, resumed: usize) -> Result<(), Failure> {
+    if let Some(address) = dashboard::address(&stack.files) {
+        line(&format!("dashboard   {address}"))?;
+    }
     line(&format!("API         http://{} (token in the kubeconfig)", stack.address))?;
     line(&format!("kubeconfig  {}", stack.files.kubeconfig().display()))?;
     line(&format!("            kubectl --kubeconfig {} get flinkdep", stack.files.kubeconfig().display()))?;

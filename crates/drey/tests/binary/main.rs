@@ -5,3 +5,4 @@ mod bad_input;
 mod laptop;
 mod offline;
 mod support;
+mod traces;

@@ -55,6 +55,22 @@ pub enum Reach {
     ApiServer(String),
 }
 
+impl Reach {
+    /// Address of the REST interface of the cluster `name`, with a trailing slash. `port` is `rest.port` of the deployed
+    /// configuration, when it is set.
+    #[must_use]
+    pub fn rest_address(&self, namespace: &str, name: &str, port: Option<&str>) -> String {
+        let service = rest_service_name(name);
+        let port = port.map_or(REST_PORT, str::trim);
+        match self {
+            Reach::Services => format!("http://{service}.{namespace}:{port}/"),
+            Reach::ApiServer(base) => {
+                format!("{base}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/")
+            }
+        }
+    }
+}
+
 /// What a [`KubernetesLauncher`] needs.
 pub struct KubernetesConfig {
     /// The client for the API server.
@@ -148,15 +164,8 @@ impl Launcher for KubernetesLauncher {
     }
 
     async fn rest_endpoint(&self, target: &Target, deployed: &Desired) -> Option<String> {
-        let service = rest_service_name(&target.name);
-        let port = deployed.configuration.get("rest.port").map_or(REST_PORT, |port| port.trim());
-        let namespace = &target.namespace;
-        Some(match &self.reach {
-            Reach::Services => format!("http://{service}.{namespace}:{port}/"),
-            Reach::ApiServer(base) => {
-                format!("{base}/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy/")
-            }
-        })
+        let port = deployed.configuration.get("rest.port").map(String::as_str);
+        Some(self.reach.rest_address(&target.namespace, &target.name, port))
     }
 
     fn changes(&self) -> broadcast::Receiver<Target> {

@@ -1,0 +1,163 @@
+//! `drey dashboard`: the pages alone, for a Kubernetes cluster, in a pod or on a person's machine. Refuses to know how it
+//! works inside.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use drey_api::configuration::flatten;
+use drey_cli::connection::{ConnectionArgs, OperatorConnection};
+use drey_cli::failure::{Failure, Kind};
+use drey_cli::output::line;
+use drey_flink::FlinkRest;
+use drey_kubernetes::Reach;
+use drey_server::{Access, Dashboard, DashboardConfig, JobManagers, Links, Mode};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::laptop::files::random_token;
+use crate::operator::{asked_to_end, write_log};
+use crate::reach;
+
+/// Heimdall's port.
+const PORT: u16 = 8080;
+
+/// Show the FlinkDeployments of a Kubernetes cluster in a browser
+///
+/// In a pod it listens on all addresses and only shows, with the rights of its service account: everybody who reaches it
+/// may look. Elsewhere it listens on loopback and works with the rights of the kubeconfig; the address that it prints lets
+/// in.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Port that it listens on
+    #[arg(long, default_value_t = PORT)]
+    port: u16,
+    /// Only these namespaces; all without it
+    #[arg(long, value_name = "NAMESPACES", value_delimiter = ',')]
+    namespaces: Vec<String>,
+    /// Path below which a proxy serves it, such as `/flink/`
+    #[arg(long, value_name = "PATH", default_value = "/", value_parser = base_path)]
+    base_path: String,
+}
+
+/// With a slash at both ends, and nothing in it that a page or a header would take for something else.
+fn base_path(text: &str) -> Result<String, String> {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.');
+    let inner = text.trim_matches('/');
+    if !text.starts_with('/')
+        || !inner.bytes().all(legal)
+        || inner.split('/').any(|part| matches!(part, "." | ".."))
+    {
+        return Err("a path such as `/flink/` is expected".to_owned());
+    }
+    Ok(if inner.is_empty() { "/".to_owned() } else { format!("/{inner}/") })
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Why it does not start or ended.
+pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
+    let OperatorConnection { connection, outside } = connection.connect_operator().await?;
+    write_log(crate::operator::LogFormat::Text, None)?;
+    let job_managers = match &outside {
+        None => reach::JobManagers::from_inside()?,
+        Some(config) => reach::JobManagers::from_outside(config)?,
+    };
+    let (address, access) = match outside {
+        None => (IpAddr::from(Ipv4Addr::UNSPECIFIED), Access::ReadOnly { reason: ONLY_SHOWS.to_owned() }),
+        Some(_) => (IpAddr::from(Ipv4Addr::LOCALHOST), Access::Token(random_token()?)),
+    };
+    let listener = TcpListener::bind(SocketAddr::new(address, args.port)).await.map_err(|error| {
+        Failure::new(Kind::Conflict, format!("port {} of {address} cannot be used: {error}", args.port))
+            .hint("choose another one with `--port`")
+    })?;
+    let port = listener.local_addr()?.port();
+    let token = match &access {
+        Access::Token(token) => format!("?token={token}"),
+        Access::ReadOnly { .. } => String::new(),
+    };
+    line(&format!(
+        "dashboard   http://{}:{port}{}{token}",
+        if token.is_empty() { address } else { Ipv4Addr::LOCALHOST.into() },
+        args.base_path
+    ))?;
+    let hosts = matches!(access, Access::Token(_)).then(|| vec!["localhost".to_owned()]);
+    let config = DashboardConfig {
+        client: connection.client,
+        job_managers: Arc::new(ClusterJobManagers(job_managers)),
+        cluster: connection.server,
+        mode: Mode::Cluster,
+        namespaces: args.namespaces.clone(),
+        access,
+        base_path: args.base_path.clone(),
+        hosts,
+        links: Links::default(),
+    };
+    let stop = CancellationToken::new();
+    let serving = Dashboard::new(config, port).serve(listener, stop.clone());
+    tokio::pin!(serving);
+    tokio::select! {
+        ended = &mut serving => return ended.map_err(Failure::from),
+        asked = asked_to_end() => asked?,
+    }
+    stop.cancel();
+    serving.await.map_err(Failure::from)
+}
+
+const ONLY_SHOWS: &str = "this dashboard only shows: it asks nobody who they are";
+
+/// JobManagers of a cluster.
+struct ClusterJobManagers(reach::JobManagers);
+
+#[async_trait]
+impl JobManagers for ClusterJobManagers {
+    async fn of_deployment(&self, deployment: &Value) -> Option<FlinkRest> {
+        let text = |path: &str| deployment.pointer(path).and_then(Value::as_str);
+        let (namespace, name) = (text("/metadata/namespace")?, text("/metadata/name")?);
+        if text("/status/jobManagerDeploymentStatus") == Some("MISSING") {
+            return None;
+        }
+        let port = rest_port(deployment);
+        let reach: &Reach = &self.0.reach;
+        let address = reach.rest_address(namespace, name, port.as_deref()).parse().ok()?;
+        Some(FlinkRest::new(self.0.http.clone(), address))
+    }
+}
+
+/// `rest.port` of the spec that is deployed, else of the one that is wanted.
+fn rest_port(deployment: &Value) -> Option<String> {
+    let record =
+        deployment.pointer("/status/reconciliationStatus/lastReconciledSpec").and_then(Value::as_str);
+    let deployed: Option<Value> = record.and_then(|record| serde_json::from_str(record).ok());
+    let spec =
+        deployed.as_ref().and_then(|deployed| deployed.get("spec")).or_else(|| deployment.get("spec"))?;
+    flatten(spec.get("flinkConfiguration")?).ok()?.remove("rest.port")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_base_path_has_a_slash_at_both_ends_and_nothing_odd_in_it() {
+        for (text, path) in [("/", "/"), ("/flink", "/flink/"), ("/a/b/", "/a/b/")] {
+            assert_eq!(base_path(text).as_deref(), Ok(path));
+        }
+        for text in ["flink", "", "/a\"b", "/../x", "/a b"] {
+            assert!(base_path(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_deployed_port_counts_before_the_wanted_one() {
+        let record = json!({ "spec": { "flinkConfiguration": { "rest.port": "9091" } } }).to_string();
+        let mut deployment = json!({ "spec": { "flinkConfiguration": { "rest": { "port": 9092 } } },
+            "status": { "reconciliationStatus": { "lastReconciledSpec": record } } });
+        assert_eq!(rest_port(&deployment).as_deref(), Some("9091"));
+        deployment["status"] = json!(null);
+        assert_eq!(rest_port(&deployment).as_deref(), Some("9092"));
+    }
+}

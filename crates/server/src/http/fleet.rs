@@ -1,0 +1,149 @@
+//! The fleet: who looks, the window of rows, and all of it as a table. Refuses to filter and sort by itself.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query as Parameters, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{Kind, Refusal};
+use crate::fleet::{self, Asked, Fleet, LIMIT_MAX};
+use crate::query::{Query, Sort};
+use crate::row::Row;
+use crate::server::{Shared, now_ms};
+
+/// How many rows an answer has when nobody says.
+const LIMIT: usize = 200;
+
+/// What stands in the address.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    q: String,
+    sort: String,
+    offset: usize,
+    limit: Option<usize>,
+}
+
+impl Wanted {
+    fn asked(&self) -> Result<Asked, Refusal> {
+        let sort = Sort::parse(&self.sort)
+            .ok_or_else(|| Refusal::new(Kind::Invalid, format!("nothing is sorted by `{}`", self.sort)))?;
+        let limit = self.limit.unwrap_or(LIMIT);
+        Ok(Asked { query: Query::parse(&self.q), sort, offset: self.offset, limit })
+    }
+}
+
+pub(super) async fn session(State(shared): State<Arc<Shared>>) -> Json<Value> {
+    let read_only = shared.access.read_only();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "now": now_ms(),
+        "mode": shared.mode,
+        "cluster": &*shared.cluster,
+        "user": null,
+        "readOnly": read_only.is_some(),
+        "readOnlyReason": read_only,
+        "displayName": shared.links.display_name,
+        "links": shared.links.links,
+    }))
+}
+
+pub(super) async fn fleet(
+    State(shared): State<Arc<Shared>>,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Json<Fleet>, Refusal> {
+    let asked = wanted.asked()?;
+    let (revision, rows) = shared.store.rows();
+    Ok(Json(fleet::answer(&rows, revision, &shared.store.news(), &asked, now_ms())))
+}
+
+const COLUMNS: &str = "namespace,kind,name,health,lifecycle,jobState,sentence,parallelism,taskManagers,cpu,memoryBytes,\
+                       flinkVersion,image,lastCheckpoint,started,created\r\n";
+
+pub(super) async fn csv(
+    State(shared): State<Arc<Shared>>,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Response, Refusal> {
+    let asked = wanted.asked()?;
+    let (revision, rows) = shared.store.rows();
+    let news = shared.store.news();
+    let mut table = COLUMNS.to_owned();
+    let mut offset = 0;
+    loop {
+        let window = Asked { offset, limit: LIMIT_MAX, ..asked.clone() };
+        let part = fleet::answer(&rows, revision, &news, &window, now_ms());
+        for row in &part.rows {
+            line(&mut table, row);
+        }
+        offset += part.rows.len();
+        if part.rows.is_empty() || offset >= part.matched {
+            break;
+        }
+    }
+    let headers = [
+        (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (header::CONTENT_DISPOSITION, "attachment; filename=\"fleet.csv\""),
+    ];
+    Ok((headers, table).into_response())
+}
+
+fn line(table: &mut String, row: &Row) {
+    let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let moment = |at_ms: Option<i64>| {
+        let at = at_ms.and_then(|at_ms| jiff::Timestamp::from_millisecond(at_ms).ok());
+        at.map(|at| at.to_string()).unwrap_or_default()
+    };
+    let cells = [
+        row.namespace.to_string(),
+        row.kind.to_owned(),
+        row.name.to_string(),
+        row.health.as_str().to_owned(),
+        row.lifecycle.clone().unwrap_or_default(),
+        row.job_state.clone().unwrap_or_default(),
+        row.sentence.clone(),
+        number(row.parallelism),
+        number(row.task_managers),
+        row.cpu.map(|cpu| cpu.to_string()).unwrap_or_default(),
+        number(row.memory_bytes),
+        row.flink_version.clone().unwrap_or_default(),
+        row.image.clone().unwrap_or_default(),
+        moment(row.last_checkpoint_at),
+        moment(row.started_at),
+        moment(Some(row.created_at)),
+    ];
+    for (index, cell) in cells.iter().enumerate() {
+        let separator = if index == 0 { "" } else { "," };
+        write!(table, "{separator}{}", quoted(cell)).expect("a text takes everything");
+    }
+    table.push_str("\r\n");
+}
+
+/// As RFC 4180 says; and what a spreadsheet would run as a formula is a text.
+fn quoted(cell: &str) -> String {
+    let formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let cell = if formula { format!("'{cell}") } else { cell.to_owned() };
+    if cell.contains(['"', ',', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn cells_hold_whatever_was_in_them_and_run_nothing() {
+        for (cell, written) in [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"\n", "\"say \"\"x\"\"\n\""),
+            ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""),
+            ("-1+1", "'-1+1"),
+        ] {
+            assert_eq!(quoted(cell), written);
+        }
+    }
+}

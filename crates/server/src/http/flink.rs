@@ -1,0 +1,82 @@
+//! What the JobManager of a resource tells. One that does not answer is an answer too: it says so in time. Refuses to know
+//! how JobManagers are reached.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use drey_flink::{FlinkRest, JobId, RestError};
+use serde_json::Value;
+
+use super::answer::{Kind, Refusal};
+use super::resource::{Address, fetch};
+use crate::job_manager;
+use crate::key::FleetKind;
+use crate::server::Shared;
+
+/// How long a page waits for a JobManager.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+pub(super) async fn checkpoints(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (flink, job) = with_job(&shared, address).await?;
+    let found = ask(job_manager::checkpoints(&flink, job)).await?;
+    found
+        .map(Json)
+        .ok_or_else(|| Refusal::new(Kind::Unreachable, "the JobManager does not know the job (yet)"))
+}
+
+pub(super) async fn exceptions(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (flink, job) = with_job(&shared, address).await?;
+    Ok(Json(job_manager::exceptions(&ask(flink.exceptions(job)).await?)))
+}
+
+pub(super) async fn processes(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (flink, _) = reach(&shared, address).await?;
+    Ok(Json(job_manager::processes(&ask(flink.taskmanagers()).await?)))
+}
+
+/// The JobManager of this resource, and the resource.
+async fn reach(shared: &Shared, address: Address) -> Result<(FlinkRest, Value), Refusal> {
+    let (key, object) = fetch(shared, address).await?;
+    if key.kind != FleetKind::Deployment {
+        return Err(Refusal::new(Kind::Unreachable, "this kind has no JobManager of its own"));
+    }
+    match shared.job_managers.of_deployment(&object).await {
+        Some(flink) => Ok((flink.with_deadline(PATIENCE), object)),
+        None => Err(Refusal::new(
+            Kind::Unreachable,
+            "there is no cluster now, so that there is no JobManager to ask",
+        )),
+    }
+}
+
+async fn with_job(shared: &Shared, address: Address) -> Result<(FlinkRest, JobId), Refusal> {
+    let (flink, object) = reach(shared, address).await?;
+    let id = object.pointer("/status/jobStatus/jobId").or_else(|| object.pointer("/status/run/jobId"));
+    let id = id.and_then(Value::as_str).and_then(|id| id.parse().ok());
+    match id {
+        Some(id) => Ok((flink, id)),
+        None => Err(Refusal::new(Kind::Unreachable, "the job has no id yet")),
+    }
+}
+
+async fn ask<T>(asking: impl Future<Output = Result<T, RestError>>) -> Result<T, Refusal> {
+    match tokio::time::timeout(PATIENCE, asking).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(Refusal::new(Kind::Unreachable, format!("the JobManager says: {error}"))),
+        Err(_) => {
+            Err(Refusal::new(Kind::Unreachable, format!("the JobManager did not answer within {PATIENCE:?}")))
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The dashboard over HTTP: routes, and what they share. Refuses to decide who may do what and what is in an answer.
+
+mod answer;
+mod assets;
+mod fleet;
+mod flink;
+mod guard;
+mod resource;
+mod stream;
+mod writes;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use serde::Serialize;
+
+use crate::server::Shared;
+
+/// Links to elsewhere, and the name that rows are shown by: patterns with `$jobName`, `$namespace` and
+/// `$metadata.<label>`.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Links {
+    /// How resources are called on the page.
+    pub display_name: String,
+    /// The links, as name and pattern.
+    pub links: Vec<Link>,
+}
+
+/// One link.
+#[derive(Clone, Debug, Serialize)]
+pub struct Link {
+    /// Its text.
+    pub name: String,
+    /// Its address, a pattern.
+    pub pattern: String,
+}
+
+/// Everything that is served, below the base path.
+pub(crate) fn router(shared: &Arc<Shared>) -> Router {
+    let api = Router::new()
+        .route("/session", get(fleet::session))
+        .route("/fleet", get(fleet::fleet))
+        .route("/fleet.csv", get(fleet::csv))
+        .route("/stream", get(stream::stream))
+        .route("/ns/{namespace}/{kind}/{name}", get(resource::detail))
+        .route("/ns/{namespace}/{kind}/{name}/yaml", get(resource::yaml))
+        .route("/ns/{namespace}/{kind}/{name}/actions/{action}", post(writes::act))
+        .route("/ns/{namespace}/{kind}/{name}/edit", post(writes::edit))
+        .route("/ns/{namespace}/{kind}/{name}/timeline", get(resource::timeline))
+        .route("/ns/{namespace}/{kind}/{name}/snapshots", get(resource::snapshots))
+        .route("/ns/{namespace}/{kind}/{name}/checkpoints", get(flink::checkpoints))
+        .route("/ns/{namespace}/{kind}/{name}/exceptions", get(flink::exceptions))
+        .route("/ns/{namespace}/{kind}/{name}/processes", get(flink::processes))
+        .fallback(answer::no_such_address)
+        .method_not_allowed_fallback(answer::no_such_method)
+        .layer(from_fn_with_state(shared.clone(), guard::let_in));
+    Router::new()
+        .nest("/api/v1", api)
+        .fallback(assets::page)
+        .layer(from_fn_with_state(shared.clone(), guard::protect))
+        .with_state(shared.clone())
+}

@@ -1,0 +1,115 @@
+//! One resource: in depth, as YAML, and what happened to it. Each is read from the API server now. Refuses to show secrets.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use k8s_openapi::api::core::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+
+use super::answer::{Kind, Refusal};
+use crate::detail::{self, Detail};
+use crate::key::{FleetKind, Key};
+use crate::mask::mask;
+use crate::row::Row;
+use crate::server::{Shared, now_ms};
+use crate::{snapshots, timeline};
+
+/// The most events that are read of one resource.
+const EVENTS_MAX: u32 = 500;
+
+/// The parts of the address.
+pub(super) type Address = Path<(String, String, String)>;
+
+pub(super) async fn detail(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Detail>, Refusal> {
+    let (key, object) = fetch(&shared, address).await?;
+    let row = row(&shared, &key, &object)?;
+    let mut shown = object;
+    mask(&mut shown);
+    let links = detail::links(&shared.links.links, &key, &row);
+    let mut detail = detail::describe(row, &shown, shared.access.read_only(), now_ms());
+    detail.links = links;
+    Ok(Json(detail))
+}
+
+pub(super) async fn yaml(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (_, mut object) = fetch(&shared, address).await?;
+    let masked = mask(&mut object);
+    let yaml = serde_saphyr::to_string(&object)
+        .map_err(|error| Refusal::new(Kind::Internal, format!("it cannot be written as YAML: {error}")))?;
+    let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
+    Ok(Json(json!({ "yaml": yaml, "version": version, "masked": masked })))
+}
+
+pub(super) async fn timeline(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (key, object) = fetch(&shared, address).await?;
+    let events: Api<Event> = Api::namespaced(shared.client.clone(), &key.namespace);
+    let kind = key.kind.resource().kind;
+    let selector = format!("involvedObject.kind={kind},involvedObject.name={}", key.name);
+    let params = ListParams::default().fields(&selector).limit(EVENTS_MAX);
+    let events = events.list(&params).await?;
+    Ok(Json(json!({ "items": timeline::of(&object, &events.items) })))
+}
+
+pub(super) async fn snapshots(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (key, object) = fetch(&shared, address).await?;
+    let (_, rows) = shared.store.rows();
+    let of_it =
+        rows.iter().filter(|row| row.id.kind == FleetKind::Snapshot && row.parent.as_ref() == Some(&key));
+    let names: Vec<String> = of_it.map(|row| row.name.to_string()).collect();
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(shared.client.clone(), &key.namespace, &FleetKind::Snapshot.resource());
+    let found = futures::future::join_all(names.iter().map(|name| api.get_opt(name))).await;
+    let found =
+        found.into_iter().filter_map(|read| serde_json::to_value(read.ok()??).ok()).collect::<Vec<_>>();
+    Ok(Json(json!({ "items": snapshots::of(&object, &found) })))
+}
+
+pub(super) async fn fetch(
+    shared: &Shared,
+    Path((namespace, kind, name)): Address,
+) -> Result<(Key, Value), Refusal> {
+    let Some(kind) = FleetKind::from_plural(&kind) else {
+        return Err(Refusal::new(Kind::NotFound, format!("`{kind}` is no kind of Flink's")));
+    };
+    if !is_name(&namespace) || !is_name(&name) {
+        return Err(Refusal::new(Kind::NotFound, "no resource is called that"));
+    }
+    let api: Api<DynamicObject> = Api::namespaced_with(shared.client.clone(), &namespace, &kind.resource());
+    let object = api.get(&name).await?;
+    let object = serde_json::to_value(object)
+        .map_err(|error| Refusal::new(Kind::Internal, format!("the object cannot be read: {error}")))?;
+    Ok((Key::new(&namespace, kind, &name), object))
+}
+
+/// Names stand in the path of what is asked of the API server: only what can be a name goes there.
+fn is_name(name: &str) -> bool {
+    let legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'.');
+    !name.is_empty() && name.len() <= 253 && name.bytes().all(legal) && !name.starts_with('.')
+}
+
+/// The row with what only JobManagers tell, when it is known.
+fn row(shared: &Shared, key: &Key, object: &Value) -> Result<Arc<Row>, Refusal> {
+    let mut row = Row::of(&shared.cluster, key.kind, object)
+        .ok_or_else(|| Refusal::new(Kind::Internal, "the object has no name"))?;
+    if let Some(known) = shared.store.row(key).filter(|known| known.uid == row.uid) {
+        row.restarts = known.restarts;
+        row.last_checkpoint_at = row.last_checkpoint_at.max(known.last_checkpoint_at);
+    }
+    Ok(Arc::new(row))
+}

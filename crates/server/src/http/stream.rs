@@ -1,0 +1,138 @@
+//! One stream of changes for each page, as server-sent events. A reader that cannot keep up is told to fetch anew; what
+//! waits for it never grows. Refuses to know what is in a row.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::Stream;
+use serde_json::json;
+use tokio::time::{Instant, sleep_until};
+
+use crate::server::{Shared, now_ms};
+use crate::store::{Changes, News, Stale, Store};
+
+/// How often a stream without news gives a sign of life.
+const BEAT: Duration = Duration::from_secs(5);
+/// What changes within so long is sent together.
+const TOGETHER: Duration = Duration::from_millis(100);
+/// More rows at once than this are read faster as a window.
+const ROWS_MAX: usize = 2_000;
+
+pub(super) async fn stream(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    let events = events(shared, last);
+    let mut response = Sse::new(events).into_response();
+    let headers = response.headers_mut();
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Where one reader is.
+struct Reader {
+    shared: Arc<Shared>,
+    news: tokio::sync::watch::Receiver<News>,
+    seen: u64,
+    stale: Option<Stale>,
+    complete: bool,
+    greeted: bool,
+    beat_at: Instant,
+}
+
+fn events(shared: Arc<Shared>, last: Option<u64>) -> impl Stream<Item = Result<Event, Infallible>> {
+    let news = shared.store.subscribe();
+    let now = news.borrow().clone();
+    let reader = Reader {
+        seen: last.unwrap_or(now.revision),
+        stale: now.stale,
+        complete: now.complete,
+        greeted: false,
+        beat_at: Instant::now() + BEAT,
+        news,
+        shared,
+    };
+    futures::stream::unfold(reader, |mut reader| async move {
+        let event = reader.next().await?;
+        Some((Ok(event), reader))
+    })
+}
+
+impl Reader {
+    /// The next event; `None` when the server ends.
+    async fn next(&mut self) -> Option<Event> {
+        if !self.greeted {
+            self.greeted = true;
+            return Some(self.hello());
+        }
+        loop {
+            let news = self.news.borrow_and_update().clone();
+            if let Some(event) = self.told(&news) {
+                self.beat_at = Instant::now() + BEAT;
+                return Some(event);
+            }
+            tokio::select! {
+                changed = self.news.changed() => {
+                    changed.ok()?;
+                    // A burst is one event.
+                    tokio::time::sleep(TOGETHER).await;
+                }
+                () = sleep_until(self.beat_at) => {
+                    self.beat_at = Instant::now() + BEAT;
+                    return Some(Event::default().event("beat").data(json!({ "now": now_ms() }).to_string()));
+                }
+                () = self.shared.stop.cancelled() => return None,
+            }
+        }
+    }
+
+    fn hello(&self) -> Event {
+        let hello =
+            json!({ "revision": self.seen, "now": now_ms(), "complete": self.complete, "stale": self.stale });
+        Event::default().event("hello").data(hello.to_string())
+    }
+
+    fn told(&mut self, news: &News) -> Option<Event> {
+        if news.stale != self.stale {
+            self.stale.clone_from(&news.stale);
+            return Some(match &self.stale {
+                Some(stale) => Event::default().event("stale").data(json!(stale).to_string()),
+                None => Event::default().event("fresh").data("{}"),
+            });
+        }
+        if news.complete != self.complete {
+            self.complete = news.complete;
+            return Some(self.reset(news.revision));
+        }
+        if news.revision == self.seen {
+            return None;
+        }
+        Some(self.rows())
+    }
+
+    fn rows(&mut self) -> Event {
+        let store: &Store = &self.shared.store;
+        match store.changes_after(self.seen) {
+            Changes::Some { revision, upserts, deletes } if upserts.len() + deletes.len() <= ROWS_MAX => {
+                self.seen = revision;
+                let rows =
+                    json!({ "revision": revision, "now": now_ms(), "upserts": upserts, "deletes": deletes });
+                Event::default().id(revision.to_string()).event("rows").data(rows.to_string())
+            }
+            Changes::Some { revision, .. } => self.reset(revision),
+            Changes::TooMany => {
+                let revision = store.news().revision;
+                self.reset(revision)
+            }
+        }
+    }
+
+    fn reset(&mut self, revision: u64) -> Event {
+        self.seen = revision;
+        Event::default().id(revision.to_string()).event("reset").data("{}")
+    }
+}

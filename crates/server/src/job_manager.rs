@@ -1,0 +1,180 @@
+//! What only a JobManager knows of a job, in the shapes of the pages: checkpoints, failures, processes. Refuses to change
+//! anything in Flink.
+
+use async_trait::async_trait;
+use drey_flink::rest::{
+    Checkpoint, CheckpointStatistics, CheckpointStatus, ExternalPath, JobExceptions, TaskManager,
+};
+use drey_flink::{FlinkRest, JobId, RestError};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The way to JobManagers, as whoever starts the dashboard knows it.
+#[async_trait]
+pub trait JobManagers: Send + Sync + 'static {
+    /// Flink's REST interface of the cluster of this FlinkDeployment, as the API server has it; `None` when it has no
+    /// cluster.
+    async fn of_deployment(&self, deployment: &Value) -> Option<FlinkRest>;
+}
+
+/// The checkpoints of a job; `None` when Flink does not know the job (any more).
+pub(crate) async fn checkpoints(flink: &FlinkRest, job: JobId) -> Result<Option<Value>, RestError> {
+    let Some(statistics) = flink.checkpoints(job).await? else { return Ok(None) };
+    Ok(Some(shown(&statistics)))
+}
+
+fn shown(statistics: &CheckpointStatistics) -> Value {
+    let counts = &statistics.counts;
+    let restored = statistics.latest.restored.as_ref().map(|restored| {
+        json!({
+            "id": restored.id, "at": restored.restored_at_ms, "savepoint": restored.is_savepoint,
+            "path": restored.external_path.as_ref().and_then(ExternalPath::location),
+        })
+    });
+    let history: Vec<Value> = statistics.history.iter().map(checkpoint).collect();
+    json!({
+        "counts": {
+            "completed": counts.completed, "failed": counts.failed, "inProgress": counts.in_progress,
+            "restored": counts.restored,
+        },
+        "restored": restored,
+        "summary": summary(&statistics.history),
+        "history": history,
+        "config": {},
+    })
+}
+
+fn checkpoint(checkpoint: &Checkpoint) -> Value {
+    let status = match checkpoint.status {
+        CheckpointStatus::InProgress => "IN_PROGRESS",
+        CheckpointStatus::Completed => "COMPLETED",
+        CheckpointStatus::Failed => "FAILED",
+    };
+    json!({
+        "id": checkpoint.id,
+        "status": status,
+        "savepoint": checkpoint.is_savepoint,
+        "triggeredAt": checkpoint.triggered_at_ms,
+        "durationMs": duration_ms(checkpoint),
+        "sizeBytes": checkpoint.state_bytes,
+        "alignmentMs": null,
+        "failure": checkpoint.failure_message,
+        "path": checkpoint.external_path.as_ref().and_then(ExternalPath::location),
+    })
+}
+
+fn duration_ms(checkpoint: &Checkpoint) -> Option<i64> {
+    let end = checkpoint.failed_at_ms.or(checkpoint.acknowledged_at_ms)?;
+    Some((end - checkpoint.triggered_at_ms?).max(0))
+}
+
+#[derive(Serialize)]
+struct Spread {
+    min: i64,
+    avg: i64,
+    max: i64,
+    p50: i64,
+    p95: i64,
+    p99: i64,
+}
+
+impl Spread {
+    fn of(mut values: Vec<i64>) -> Option<Spread> {
+        values.sort_unstable();
+        let (min, max) = (*values.first()?, *values.last()?);
+        let count = i64::try_from(values.len()).ok()?;
+        let rank = |hundredths: usize| values[((values.len() - 1) * hundredths).div_ceil(100)];
+        Some(Spread {
+            min,
+            max,
+            avg: values.iter().sum::<i64>() / count,
+            p50: rank(50),
+            p95: rank(95),
+            p99: rank(99),
+        })
+    }
+}
+
+/// Over the completed ones that Flink remembers.
+fn summary(history: &[Checkpoint]) -> Value {
+    let completed: Vec<&Checkpoint> =
+        history.iter().filter(|checkpoint| checkpoint.status == CheckpointStatus::Completed).collect();
+    let durations = completed.iter().filter_map(|checkpoint| duration_ms(checkpoint)).collect();
+    let sizes =
+        completed.iter().filter_map(|checkpoint| i64::try_from(checkpoint.state_bytes).ok()).collect();
+    match (Spread::of(durations), Spread::of(sizes)) {
+        (Some(duration), Some(size)) => json!({ "durationMs": duration, "sizeBytes": size }),
+        _ => Value::Null,
+    }
+}
+
+/// Why a job failed, the root cause first.
+pub(crate) fn exceptions(exceptions: &JobExceptions) -> Value {
+    let items: Vec<Value> = exceptions
+        .entries
+        .iter()
+        .map(|entry| {
+            let chain = chain(&entry.stack_trace);
+            let title = chain.last().cloned().unwrap_or_else(|| entry.name.clone());
+            json!({
+                "at": entry.timestamp_ms, "title": title, "stack": entry.stack_trace, "task": entry.task_name,
+                "taskManager": entry.taskmanager_id.as_ref().or(entry.endpoint.as_ref()), "chain": chain,
+            })
+        })
+        .collect();
+    json!({ "items": items, "truncated": exceptions.truncated })
+}
+
+/// The first line of each exception of a stack trace, outermost first.
+fn chain(stack: &str) -> Vec<String> {
+    let is_frame = |line: &str| line.starts_with(char::is_whitespace);
+    let mut chain: Vec<String> = Vec::new();
+    for line in stack.lines().filter(|line| !line.is_empty() && !is_frame(line)) {
+        match line.strip_prefix("Caused by: ") {
+            Some(cause) => chain.push(cause.to_owned()),
+            None if chain.is_empty() => chain.push(line.to_owned()),
+            // A message of several lines.
+            None => {}
+        }
+    }
+    chain
+}
+
+/// The processes of a cluster.
+pub(crate) fn processes(task_managers: &[TaskManager]) -> Value {
+    let job_manager =
+        json!({ "id": "jobmanager", "role": "jobmanager", "name": "JobManager", "slots": null });
+    let task_managers = task_managers.iter().map(|it| {
+        json!({
+            "id": it.id, "role": "taskmanager", "name": it.id,
+            "slots": format!("{} of {} free", it.free_slots, it.slots),
+        })
+    });
+    let items: Vec<Value> = std::iter::once(job_manager).chain(task_managers).collect();
+    json!({ "items": items })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_cause_is_the_last_of_the_chain() {
+        let stack = "a.Outer: it failed\nand more of it\n\tat x.Y(Z.java:1)\nCaused by: b.Middle: why\n\t... 3 more\n\
+                     Caused by: c.Root: Topic not found\n\tat q";
+        assert_eq!(chain(stack), ["a.Outer: it failed", "b.Middle: why", "c.Root: Topic not found"]);
+        assert!(chain("").is_empty());
+    }
+
+    #[test]
+    fn spreads_are_of_what_there_is() {
+        assert!(Spread::of(Vec::new()).is_none());
+        let spread = Spread::of((1..=100).rev().collect()).expect("some");
+        assert_eq!(
+            (spread.min, spread.avg, spread.max, spread.p50, spread.p95, spread.p99),
+            (1, 50, 100, 51, 96, 100)
+        );
+        let one = Spread::of(vec![7]).expect("one");
+        assert_eq!((one.p50, one.p99), (7, 7));
+    }
+}

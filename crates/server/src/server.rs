@@ -1,0 +1,123 @@
+//! The dashboard as a whole: what it is made of, and how it runs and ends. Refuses to know pages and rows.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Router;
+use jiff::Timestamp;
+use kube::Client;
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::access::Access;
+use crate::http::{self, Links};
+use crate::job_manager::JobManagers;
+use crate::store::Store;
+use crate::watch::{self, Scope};
+
+/// Where the dashboard runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Mode {
+    /// Beside the processes of laptop mode.
+    Laptop,
+    /// For a Kubernetes cluster.
+    Cluster,
+}
+
+/// What the dashboard is started with.
+#[derive(Clone)]
+pub struct DashboardConfig {
+    /// The Kubernetes API.
+    pub client: Client,
+    /// The way to JobManagers.
+    pub job_managers: Arc<dyn JobManagers>,
+    /// Name of the cluster, for people.
+    pub cluster: String,
+    /// Where it runs.
+    pub mode: Mode,
+    /// The namespaces that are shown; all when there are none.
+    pub namespaces: Vec<String>,
+    /// Who may do what.
+    pub access: Access,
+    /// Path below which everything is served, with a slash at both ends: `/` or `/flink/`.
+    pub base_path: String,
+    /// Names that the server answers to beside those of loopback; any when `None`, for a server behind a proxy that
+    /// sees to it.
+    pub hosts: Option<Vec<String>>,
+    /// Links to elsewhere.
+    pub links: Links,
+}
+
+/// What every request can see.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) job_managers: Arc<dyn JobManagers>,
+    pub(crate) cluster: Arc<str>,
+    pub(crate) mode: Mode,
+    pub(crate) access: Access,
+    pub(crate) base_path: String,
+    pub(crate) hosts: Option<Vec<String>>,
+    pub(crate) links: Links,
+    /// Name of the cookie: cookies know no ports, and several dashboards may run on one machine.
+    pub(crate) cookie: String,
+    pub(crate) store: Store,
+    pub(crate) stop: CancellationToken,
+}
+
+/// The dashboard.
+pub struct Dashboard {
+    shared: Arc<Shared>,
+    scope: Scope,
+}
+
+impl Dashboard {
+    /// A dashboard that will be served on `port`.
+    #[must_use]
+    pub fn new(config: DashboardConfig, port: u16) -> Dashboard {
+        let cluster: Arc<str> = config.cluster.into();
+        let scope =
+            Scope { client: config.client.clone(), cluster: cluster.clone(), namespaces: config.namespaces };
+        let shared = Arc::new(Shared {
+            client: config.client,
+            job_managers: config.job_managers,
+            cluster,
+            mode: config.mode,
+            access: config.access,
+            base_path: config.base_path,
+            hosts: config.hosts,
+            links: config.links,
+            cookie: format!("drey-{port}"),
+            store: Store::default(),
+            stop: CancellationToken::new(),
+        });
+        Dashboard { shared, scope }
+    }
+
+    /// Serves on `listener` until `stop`, and ends the streams that are open then.
+    ///
+    /// # Errors
+    /// When accepting connections fails.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
+        let Dashboard { shared, scope } = self;
+        let router = http::router(&shared);
+        let base = shared.base_path.trim_end_matches('/');
+        let router = if base.is_empty() { router } else { Router::new().nest(base, router) };
+        let ending = shared.stop.clone();
+        let asked = async move {
+            stop.cancelled().await;
+            ending.cancel();
+        };
+        let serving = axum::serve(listener, router).with_graceful_shutdown(asked);
+        tokio::select! {
+            served = async { serving.await } => served,
+            () = watch::follow(&scope, &shared.store) => Ok(()),
+        }
+    }
+}
+
+/// The clock of this machine, milliseconds since the epoch.
+pub(crate) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
