@@ -11,7 +11,7 @@ use drey_cli::failure::{Failure, Kind};
 use drey_cli::output::line;
 use drey_flink::FlinkRest;
 use drey_kubernetes::Reach;
-use drey_server::{Access, Dashboard, DashboardConfig, JobManagers, Links, Mode};
+use drey_server::{Access, Dashboard, DashboardConfig, Heimdall, JobManagers, Link, Links, Mode};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -83,17 +83,24 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         if token.is_empty() { address } else { Ipv4Addr::LOCALHOST.into() },
         args.base_path
     ))?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let heimdall = Heimdall::of_environment(variable);
+    let namespaces = match args.namespaces.as_slice() {
+        [] => Heimdall::namespaces(variable).unwrap_or_default(),
+        some => some.to_vec(),
+    };
     let hosts = matches!(access, Access::Token(_)).then(|| vec!["localhost".to_owned()]);
     let config = DashboardConfig {
         client: connection.client,
         job_managers: Arc::new(ClusterJobManagers(job_managers)),
         cluster: connection.server,
         mode: Mode::Cluster,
-        namespaces: args.namespaces.clone(),
+        namespaces,
         access,
         base_path: args.base_path.clone(),
         hosts,
-        links: Links::default(),
+        links: links(&heimdall, variable),
+        heimdall,
     };
     let stop = CancellationToken::new();
     let serving = Dashboard::new(config, port).serve(listener, stop.clone());
@@ -104,6 +111,22 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
     }
     stop.cancel();
     serving.await.map_err(Failure::from)
+}
+
+/// The links that somebody has set: Heimdall's own patterns lead nowhere.
+fn links(heimdall: &Heimdall, variable: impl Fn(&str) -> Option<String>) -> Links {
+    let link = |name: &str, set: &str, pattern: &String| {
+        let is_set =
+            variable(&format!("HEIMDALL_ENDPOINT_PATH_PATTERNS_{set}")).is_some() && !pattern.is_empty();
+        is_set.then(|| Link { name: name.to_owned(), pattern: pattern.clone() })
+    };
+    let links = [
+        link("Flink UI", "FLINK_UI", &heimdall.flink_ui),
+        link("Flink REST API", "FLINK_API", &heimdall.flink_api),
+        link("Metrics", "METRICS", &heimdall.metrics),
+        link("Logs", "LOGS", &heimdall.logs),
+    ];
+    Links { display_name: heimdall.display_name.clone(), links: links.into_iter().flatten().collect() }
 }
 
 const ONLY_SHOWS: &str = "this dashboard only shows: it asks nobody who they are";

@@ -15,6 +15,7 @@ mod change;
 mod detail;
 mod effect;
 mod fleet;
+mod heimdall;
 mod http;
 mod job_manager;
 mod key;
@@ -28,7 +29,8 @@ mod timeline;
 mod watch;
 
 pub use access::Access;
-pub use http::Links;
+pub use heimdall::Heimdall;
+pub use http::{Link, Links};
 pub use job_manager::JobManagers;
 pub use key::{FleetKind, Key};
 pub use server::{Dashboard, DashboardConfig, Mode};

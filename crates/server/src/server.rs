@@ -3,14 +3,17 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::Router;
+use axum::ServiceExt;
+use axum::extract::Request;
 use jiff::Timestamp;
 use kube::Client;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequest;
 
 use crate::access::Access;
+use crate::heimdall::Heimdall;
 use crate::http::{self, Links};
 use crate::job_manager::JobManagers;
 use crate::store::Store;
@@ -48,6 +51,8 @@ pub struct DashboardConfig {
     pub hosts: Option<Vec<String>>,
     /// Links to elsewhere.
     pub links: Links,
+    /// What Heimdall's interface says of itself.
+    pub heimdall: Heimdall,
 }
 
 /// What every request can see.
@@ -60,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) base_path: String,
     pub(crate) hosts: Option<Vec<String>>,
     pub(crate) links: Links,
+    pub(crate) heimdall: Heimdall,
+    pub(crate) namespaces: Vec<String>,
     /// Name of the cookie: cookies know no ports, and several dashboards may run on one machine.
     pub(crate) cookie: String,
     pub(crate) store: Store,
@@ -88,6 +95,8 @@ impl Dashboard {
             base_path: config.base_path,
             hosts: config.hosts,
             links: config.links,
+            heimdall: config.heimdall,
+            namespaces: scope.namespaces.clone(),
             cookie: format!("drey-{port}"),
             store: Store::default(),
             stop: CancellationToken::new(),
@@ -101,20 +110,35 @@ impl Dashboard {
     /// When accepting connections fails.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> io::Result<()> {
         let Dashboard { shared, scope } = self;
-        let router = http::router(&shared);
-        let base = shared.base_path.trim_end_matches('/');
-        let router = if base.is_empty() { router } else { Router::new().nest(base, router) };
+        let base = shared.base_path.clone();
+        let below = MapRequest::new(http::router(&shared), move |request| below(&base, request));
         let ending = shared.stop.clone();
         let asked = async move {
             stop.cancelled().await;
             ending.cancel();
         };
-        let serving = axum::serve(listener, router).with_graceful_shutdown(asked);
+        let serving = axum::serve(listener, below.into_make_service()).with_graceful_shutdown(asked);
         tokio::select! {
             served = async { serving.await } => served,
             () = watch::follow(&scope, &shared.store) => Ok(()),
         }
     }
+}
+
+/// Takes the base path off, also where the proxy in front has done so.
+fn below(base: &str, mut request: Request) -> Request {
+    let stripped = request.uri().path_and_query().and_then(|whole| {
+        let rest = whole.as_str().strip_prefix(base.trim_end_matches('/')).filter(|_| base != "/")?;
+        match rest.bytes().next() {
+            Some(b'/') => Some(rest.to_owned()),
+            None | Some(b'?') => Some(format!("/{rest}")),
+            Some(_) => None,
+        }
+    });
+    if let Some(Ok(uri)) = stripped.map(|path| path.parse()) {
+        *request.uri_mut() = uri;
+    }
+    request
 }
 
 /// The clock of this machine, milliseconds since the epoch.

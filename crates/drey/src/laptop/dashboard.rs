@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use drey_cli::failure::{Failure, Kind};
 use drey_flink::FlinkRest;
 use drey_local::LocalLauncher;
-use drey_server::{Access, Dashboard, DashboardConfig, JobManagers, Links, Mode};
+use drey_server::{Access, Dashboard, DashboardConfig, Heimdall, JobManagers, Links, Mode};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -74,6 +74,7 @@ pub(crate) async fn open(
         base_path: "/".to_owned(),
         hosts: Some(vec!["localhost".to_owned()]),
         links: Links::default(),
+        heimdall: Heimdall::default(),
     };
     Ok(Ready { dashboard: Dashboard::new(config, port), listener })
 }

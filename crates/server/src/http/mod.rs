@@ -5,6 +5,7 @@ mod assets;
 mod fleet;
 mod flink;
 mod guard;
+mod heimdall;
 mod resource;
 mod stream;
 mod writes;
@@ -57,8 +58,17 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .fallback(answer::no_such_address)
         .method_not_allowed_fallback(answer::no_such_method)
         .layer(from_fn_with_state(shared.clone(), guard::let_in));
+    let of_heimdall = Router::new()
+        .route("/jobs", get(heimdall::jobs))
+        .route("/config", get(heimdall::config))
+        .layer(from_fn_with_state(shared.clone(), guard::let_in))
+        .route("/q/health", get(heimdall::live))
+        .route("/q/health/live", get(heimdall::live))
+        .route("/q/health/started", get(heimdall::live))
+        .route("/q/health/ready", get(heimdall::ready));
     Router::new()
         .nest("/api/v1", api)
+        .merge(of_heimdall)
         .fallback(assets::page)
         .layer(from_fn_with_state(shared.clone(), guard::protect))
         .with_state(shared.clone())
