@@ -13,6 +13,8 @@ export interface Changes {
 type Listener = { changed: (changes: Changes) => void; reset: () => void };
 
 const TICK_MS = 500;
+/** A browser has six connections to an origin for all of its tabs: one that is not looked at gives its own back. */
+const HIDDEN_MS_MAX = 60_000;
 
 class Live {
   connection = $state.raw<Connection>(begin(Date.now()));
@@ -27,16 +29,25 @@ class Live {
   #pending: Changes = { upserts: new Map(), deletes: new Set() };
   #frame = 0;
   #timer = 0;
+  #hiddenTimer = 0;
   #everLive = false;
 
   start(): void {
     if (this.#timer) return;
-    this.connection = begin(Date.now());
-    this.#timer = window.setInterval(() => this.#on({ type: 'tick', at: Date.now(), jitter: Math.random() }), TICK_MS);
     window.addEventListener('online', () => this.retryNow());
     document.addEventListener('visibilitychange', () => {
-      if (!document.hidden) this.retryNow();
+      window.clearTimeout(this.#hiddenTimer);
+      if (document.hidden) this.#hiddenTimer = window.setTimeout(() => this.stop(), HIDDEN_MS_MAX);
+      else if (this.#timer) this.retryNow();
+      else this.#begin();
     });
+    this.#begin();
+  }
+
+  #begin(): void {
+    if (this.connection.phase === 'signedOut') return;
+    this.connection = begin(Date.now());
+    this.#timer = window.setInterval(() => this.#on({ type: 'tick', at: Date.now(), jitter: Math.random() }), TICK_MS);
     void this.#connect();
   }
 
@@ -44,6 +55,7 @@ class Live {
     window.clearInterval(this.#timer);
     this.#timer = 0;
     this.#abort?.abort();
+    this.#abort = null;
   }
 
   retryNow(): void {

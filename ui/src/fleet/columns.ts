@@ -17,13 +17,13 @@ export interface Column {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { key: 'name', label: 'Name', sort: 'name', width: 'minmax(210px, 1.3fr)', min: 210, byDefault: true, givesWay: 0 },
+  { key: 'name', label: 'Name', sort: 'name', width: 'minmax(220px, 1.2fr)', min: 230, byDefault: true, givesWay: 0 },
   { key: 'namespace', label: 'Namespace', sort: 'namespace', width: 'minmax(90px, 0.5fr)', min: 90, byDefault: false, givesWay: 9 },
   { key: 'type', label: 'Type', width: '112px', min: 112, byDefault: false, givesWay: 9 },
-  { key: 'health', label: 'Health', sort: 'health', width: '110px', min: 110, byDefault: true, givesWay: 0 },
+  { key: 'health', label: 'Health', sort: 'health', width: '122px', min: 122, byDefault: true, givesWay: 0 },
   { key: 'lifecycle', label: 'Lifecycle', title: 'The lifecycle state that the operator writes', width: '112px', min: 112, byDefault: false, givesWay: 9 },
   { key: 'jobState', label: 'Job state', title: 'Flink’s own state of the job', sort: 'jobState', width: '112px', min: 112, byDefault: false, givesWay: 9 },
-  { key: 'sentence', label: 'What is happening', width: 'minmax(220px, 3fr)', min: 220, byDefault: true, givesWay: 1 },
+  { key: 'sentence', label: 'What is happening', width: 'minmax(240px, 3fr)', min: 360, byDefault: true, givesWay: 1 },
   { key: 'lastCheckpoint', label: 'Checkpoint', title: 'How long ago the last checkpoint was completed', sort: 'lastCheckpoint', width: '98px', min: 98, number: true, byDefault: true, givesWay: 3 },
   { key: 'restarts', label: 'Restarts', title: 'Restarts within one hour', sort: 'restarts', width: '82px', min: 82, number: true, byDefault: true, givesWay: 2 },
   { key: 'parallelism', label: 'Par.', title: 'Parallelism', sort: 'parallelism', width: '62px', min: 62, number: true, byDefault: true, givesWay: 4 },

@@ -68,6 +68,8 @@ class Fleet {
   /** The rows that are on the screen; what is missing around them is fetched. */
   show(range: Range): void {
     this.#range = range;
+    // While one is under way nothing more is asked: scrolling must not flood the server. Its end looks here again.
+    if (this.#abort) return;
     const { offset, limit } = this.#asked;
     const total = this.counts?.matched ?? 0;
     const end = Math.min(range.end, total);
@@ -95,6 +97,7 @@ class Fleet {
     this.#abort?.abort();
     const abort = new AbortController();
     this.#abort = abort;
+    this.#fetchedAt = Date.now();
     window.clearTimeout(this.#againTimer);
     this.#againTimer = 0;
     const asked = windowFor(this.#range, WINDOW, this.counts && !this.searching ? this.counts.matched : Number.MAX_SAFE_INTEGER);
@@ -110,17 +113,14 @@ class Fleet {
       this.failure = null;
       this.searching = false;
       this.#refreshSelected(rows);
-      this.show(this.#range);
     } catch (error) {
       if (isAbort(error)) return;
       this.failure = failureFrom(error);
       this.searching = false;
     } finally {
-      if (this.#abort === abort) {
-        this.#abort = null;
-        this.#fetchedAt = Date.now();
-      }
+      if (this.#abort === abort) this.#abort = null;
     }
+    if (this.failure === null) this.show(this.#range);
   }
 
   #patch({ upserts, deletes }: Changes): void {

@@ -29,6 +29,7 @@ export const ICONS = {
   cloud: 'M2 2l12 12M4.5 12.5h7M4 12a2.8 2.8 0 0 1-.4-5.5M6.5 4.2A4 4 0 0 1 12 7.5a2.5 2.5 0 0 1 2 2.5',
   wrap: 'M2.5 4h11M2.5 8h9a2.2 2.2 0 0 1 0 4.4H8M9.5 10.5L7.5 12.4l2 1.9',
   savepoint: 'M8 2l5 3v6l-5 3-5-3V5z',
+  pencil: 'M3 13l.6-2.6L11 3l2 2-7.4 7.4zM9.5 4.5l2 2',
   plus: 'M8 3.5v9M3.5 8h9',
 } as const;
 

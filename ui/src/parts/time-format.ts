@@ -3,11 +3,17 @@ import { age } from './number-format.ts';
 
 const formats = new Map<string, Intl.DateTimeFormat>();
 
-function format(timeZone: string | undefined, name: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+/** The locale whose dates are written 2026-11-22 12:03:41. */
+const ISO_LIKE = 'sv-SE';
+const FULL: Intl.DateTimeFormatOptions = {
+  year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short',
+};
+
+function format(timeZone: string | undefined, name: string, options: Intl.DateTimeFormatOptions, locale = 'en-GB'): Intl.DateTimeFormat {
   const key = `${timeZone ?? ''}/${name}`;
   let found = formats.get(key);
   if (!found) {
-    found = new Intl.DateTimeFormat('en-GB', { ...options, timeZone, hour12: false });
+    found = new Intl.DateTimeFormat(locale, { ...options, timeZone, hour12: false });
     formats.set(key, found);
   }
   return found;
@@ -17,13 +23,7 @@ function format(timeZone: string | undefined, name: string, options: Intl.DateTi
 export function fullTime(at: number, timeZone?: string): string {
   const date = new Date(at);
   if (Number.isNaN(date.getTime())) return 'not a time';
-  const parts = partsOf(
-    format(timeZone, 'full', {
-      year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', timeZoneName: 'short',
-    }),
-    date,
-  );
-  return `${parts.year}-${parts.month}-${parts.day} ${parts.hour}:${parts.minute}:${parts.second} ${parts.timeZoneName}`;
+  return format(timeZone, 'full', FULL, ISO_LIKE).format(date);
 }
 
 /** 12:03:41 today, 14 Nov 09:12 this year, 14 Nov 2024 before. */
