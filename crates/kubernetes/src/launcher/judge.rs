@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn part(part: &str, owner: &str) -> PartRecord {
-        PartRecord { part: part.into(), owners: vec![owner.into()], terminating: false }
+        PartRecord { part: part.into(), uid: "p".into(), owners: vec![owner.into()], terminating: false }
     }
 
     fn pod(is_job_manager: bool) -> PodRecord {

@@ -23,7 +23,9 @@ use drey_core::Seen;
 use drey_core::decision::Deployment;
 use drey_core::observed::Cluster;
 use drey_engine::{LaunchError, Launcher, Target};
+use futures::future::join_all;
 use k8s_openapi::api::apps::v1::Deployment as DeploymentObject;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::{Client, ResourceExt};
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
@@ -116,6 +118,29 @@ impl KubernetesLauncher {
     }
 }
 
+impl KubernetesLauncher {
+    /// The Deployment stays until what it owns is gone. Kubernetes' garbage collector sees to that too, one object after
+    /// the other and at a bounded rate for the whole cluster, so that what it is spared is waited for less. What fails
+    /// here is left to it.
+    async fn delete_parts(&self, target: &Target, owner: &str) {
+        let Some(found) = self.cache.found(&target.namespace, &target.name) else { return };
+        let owned = found
+            .parts
+            .iter()
+            .filter(|part| part.owners.iter().any(|uid| **uid == *owner) && !part.terminating);
+        let deleting = owned.map(async |part| match part.part.split_once('/') {
+            Some(("ConfigMap", name)) => {
+                delete(&api::<ConfigMap>(&self.client, target), name, &part.uid).await
+            }
+            Some(("Service", name)) => delete(&api::<Service>(&self.client, target), name, &part.uid).await,
+            Some(_) | None => Ok(()),
+        });
+        for failed in join_all(deleting).await.into_iter().filter_map(Result::err) {
+            tracing::debug!(resource = %target.name, error = %failed, "a part of a cluster is left to the garbage collector");
+        }
+    }
+}
+
 #[async_trait]
 impl Launcher for KubernetesLauncher {
     async fn observe(&self, target: &Target) -> Seen<Cluster> {
@@ -160,7 +185,9 @@ impl Launcher for KubernetesLauncher {
             let uid = task_managers.uid().unwrap_or_default();
             delete(&deployments, &left, &uid).await.map_err(|error| failed(&left, &error))?;
         }
-        delete(&deployments, &target.name, uid).await.map_err(|error| failed(&target.name, &error))
+        delete(&deployments, &target.name, uid).await.map_err(|error| failed(&target.name, &error))?;
+        self.delete_parts(target, uid).await;
+        Ok(())
     }
 
     async fn rest_endpoint(&self, target: &Target, deployed: &Desired) -> Option<String> {

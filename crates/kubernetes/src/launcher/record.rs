@@ -187,6 +187,7 @@ impl ReplicaSetRecord {
 pub(crate) struct PartRecord {
     /// `kind/name`.
     pub(crate) part: Arc<str>,
+    pub(crate) uid: Arc<str>,
     pub(crate) owners: Vec<Arc<str>>,
     pub(crate) terminating: bool,
 }
@@ -196,6 +197,7 @@ impl PartRecord {
         let meta = &object.metadata;
         Some(PartRecord {
             part: part(kind, meta.name.as_deref()?),
+            uid: Arc::from(meta.uid.as_deref()?),
             owners: owners(meta),
             terminating: meta.deletion_timestamp.is_some(),
         })
