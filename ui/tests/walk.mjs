@@ -16,7 +16,9 @@ function expect(condition, message) {
 
 await withBrowser({}, async (page) => {
   const rows = (await fleetOf(page)).rows;
-  const row = rows.find((one) => one.type === 'application') ?? rows[0];
+  const applications = rows.filter((one) => one.type === 'application');
+  // One of which an action can be asked for.
+  const row = applications.find((one) => one.jobState === 'RUNNING') ?? applications[0] ?? rows[0];
   if (!row) {
     fail('the fleet is empty: there is nothing to walk to');
     return;

@@ -51,8 +51,23 @@ fn one(check: Check) -> Result<()> {
             "warnings",
         ])),
         Check::Deny => deny(),
-        Check::Generated => testbed::check_generated(),
+        Check::Generated => testbed::check_generated().and_then(|()| built_front_end()),
     }
+}
+
+/// The built front end is what its sources build to.
+fn built_front_end() -> Result<()> {
+    let ui = needs::front_end()?;
+    for script in ["check", "test", "build"] {
+        let mut npm = command("npm", &["run", "--silent", script]);
+        npm.current_dir(&ui);
+        run(npm)?;
+    }
+    run(command("git", &["diff", "--exit-code", "--stat", "--", "ui/dist"]))
+        .context("mend it with `npm run build` in `ui`, and commit `ui/dist`")?;
+    let unknown = crate::shell::output(command("git", &["status", "--porcelain", "--", "ui/dist"]))?;
+    anyhow::ensure!(unknown.trim().is_empty(), "files of ui/dist are not committed:\n{unknown}");
+    Ok(())
 }
 
 fn deny() -> Result<()> {

@@ -45,6 +45,20 @@ pub(crate) fn flink_programs() -> Result<()> {
     programs(&[("javac", "default-jdk-headless"), ("python3", "python3"), ("pip3", "python3-pip")])
 }
 
+/// The front end's directory, with the packages of its lock file installed.
+pub(crate) fn front_end() -> Result<PathBuf> {
+    programs(&[("node", "nodejs"), ("npm", "npm")])?;
+    let directory = crate::shell::root().join("ui");
+    let installed = directory.join("node_modules/.package-lock.json");
+    let changed = |path: &Path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    if changed(&installed) < changed(&directory.join("package-lock.json")) {
+        let mut install = command("npm", &["ci", "--no-audit", "--no-fund"]);
+        install.current_dir(&directory);
+        run(install)?;
+    }
+    Ok(directory)
+}
+
 /// `FLINK_HOME` of an exact version, fetched into the cache when it is not there.
 pub(crate) fn flink_home(version: &str) -> Result<PathBuf> {
     let home = cache().join("flink").join(version);

@@ -35,6 +35,8 @@ enum Tier {
     T3,
     /// Real Flink, real processes, real kubectl, a real Kubernetes control plane
     T4,
+    /// The dashboard in a real browser, with real Flink behind it
+    T5,
 }
 
 impl Tier {
@@ -44,6 +46,7 @@ impl Tier {
             Self::T2 => "core in a simulated world",
             Self::T3 => "engine, API server, binary; fake Flink",
             Self::T4 => "real Flink, real Kubernetes",
+            Self::T5 => "dashboard in a browser; real Flink",
         }
     }
 
@@ -54,6 +57,11 @@ impl Tier {
             Self::T4 => {
                 needs::flink_programs()?;
                 needs::programs(&[("kubectl", "kubernetes-client")])?;
+                needs::all_flinks()
+            }
+            Self::T5 => {
+                needs::flink_programs()?;
+                needs::programs(&[("chromium", "chromium")])?;
                 needs::all_flinks()
             }
         }
@@ -73,7 +81,15 @@ impl Tier {
                 counted(simulate, counts)
             }
             Self::T3 => counted(
-                test(&["drey-engine", "drey-apiserver", "drey-local", "drey-operator", "drey", "xtask"]),
+                test(&[
+                    "drey-engine",
+                    "drey-apiserver",
+                    "drey-local",
+                    "drey-operator",
+                    "drey-server",
+                    "drey",
+                    "xtask",
+                ]),
                 counts,
             ),
             Self::T4 => {
@@ -99,6 +115,10 @@ impl Tier {
                     Err(error) => skipped.push(format!("real Kubernetes: {error:#}")),
                 }
                 testbed::end_to_end(&drey, &jar, counts)
+            }
+            Self::T5 => {
+                let drey = build_drey("dev")?;
+                testbed::dashboard(&drey, &needs::example_jar()?, counts)
             }
         }
     }

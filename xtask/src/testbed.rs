@@ -105,3 +105,10 @@ pub(crate) fn end_to_end(drey: &Path, jar: &Path, counts: &mut Counts) -> Result
     }
     Ok(())
 }
+
+/// The dashboard in a real browser.
+pub(crate) fn dashboard(drey: &Path, jar: &Path, counts: &mut Counts) -> Result<()> {
+    let mut dashboard = over("dev", "dashboard", drey, jar);
+    dashboard.arg("--ui").arg(needs::front_end()?);
+    counted(dashboard, counts)
+}

@@ -10,6 +10,7 @@ mod bench;
 mod chart;
 mod cluster_scenarios;
 mod conformance;
+mod dashboard;
 mod fleet;
 mod generated;
 mod java_operator;
@@ -49,6 +50,8 @@ enum Part {
     BadInput(bad_input::Args),
     /// Hand jobs over from the Java operator to drey and back; ends with `N passed, N failed`
     Takeover(takeover::Args),
+    /// Walk through the dashboard of laptop mode in a real Chromium; ends with `N passed, N failed`
+    Dashboard(dashboard::Args),
     /// Use the real kubectl on laptop mode; ends with `N passed, N failed`
     Tools(tools::Args),
     /// Kill processes at random moments of random upgrades
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Part::ClusterScenarios(args) => cluster_scenarios::run(&args),
         Part::BadInput(args) => bad_input::run(&args),
         Part::Takeover(args) => takeover::run(&args),
+        Part::Dashboard(args) => dashboard::run(&args),
         Part::Tools(args) => tools::run(&args),
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),
