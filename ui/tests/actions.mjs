@@ -74,7 +74,7 @@ await withBrowser({}, async (page) => {
   });
 
   await step('delete asks for the name', async () => {
-    await page.getByRole('button', { name: 'More actions' }).click();
+    await page.getByRole('button', { name: /^More/ }).click();
     await page.getByRole('menuitem', { name: /Delete/ }).click();
     await dialog.locator('.effect').waitFor({ timeout: 20_000 });
     const apply = dialog.getByRole('button', { name: 'Delete', exact: true });
