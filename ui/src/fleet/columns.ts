@@ -19,7 +19,7 @@ export interface Column {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { key: 'name', label: 'Name', sort: 'name', width: 'minmax(220px, 1.2fr)', min: 230, byDefault: true, givesWay: 0 },
+  { key: 'name', label: 'Name', sort: 'name', width: 'minmax(220px, 1.5fr)', min: 230, byDefault: true, givesWay: 0 },
   { key: 'namespace', label: 'Namespace', sort: 'namespace', width: 'minmax(90px, 0.5fr)', min: 90, byDefault: false, givesWay: 9 },
   { key: 'type', label: 'Type', width: '112px', min: 112, byDefault: false, givesWay: 9 },
   { key: 'health', label: 'Health', sort: 'health', width: '122px', min: 122, byDefault: true, givesWay: 0 },
