@@ -33,6 +33,17 @@ for (const [colorScheme, width] of [['light', 1440], ['dark', 1440], ['light', 3
     await walk('?view=table', 'fleet as a table');
     await walk('?q=nothing-has-this-name', 'fleet without a match');
     await walk('nowhere', 'no such page');
+    await page.goto(url('?view=table'));
+    await settled(page);
+    if (await page.locator('[data-id]').count()) {
+      await page.keyboard.press('j');
+      await page.keyboard.press('x');
+      await page.keyboard.press('.');
+      await page.waitForSelector('[role="menu"]');
+      await page.waitForTimeout(600);
+      await examine(page, where('a selected row with its menu'));
+      await page.keyboard.press('Escape');
+    }
     const [first, ...others] = await oneOfEach(page);
     if (first) {
       await walk(`ns/${first.namespace}/${first.kind}/is-not-there`, 'a resource that is not there');

@@ -67,6 +67,10 @@ await withBrowser({}, async (page) => {
     await page.waitForSelector('[role="menu"]');
     await page.waitForFunction(() => document.activeElement?.getAttribute('role') === 'menuitem');
     await page.keyboard.press('ArrowDown');
+    await page.waitForTimeout(800);
+    const box = await page.locator('[role="menu"]').boundingBox();
+    const view = page.viewportSize();
+    expect(box && box.x >= 0 && box.y >= 0 && box.x + box.width <= view.width && box.y + box.height <= view.height, 'the menu is not in sight');
     await page.keyboard.press('Escape');
     await page.waitForSelector('[role="menu"]', { state: 'detached' });
     expect(await page.evaluate(() => document.activeElement?.closest('[data-id]') !== null), 'the focus is lost');

@@ -110,11 +110,13 @@ class Live {
     }
     switch (message.event) {
       case 'hello':
+        this.#revision = String(message.data.revision);
         clock.set(message.data.now);
         this.complete = message.data.complete;
         this.stale = message.data.stale;
         break;
       case 'rows':
+        this.#revision = String(message.data.revision);
         clock.set(message.data.now);
         this.#collect(message.data.upserts, message.data.deletes);
         break;

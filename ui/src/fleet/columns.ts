@@ -10,6 +10,8 @@ export interface Column {
   /** CSS width for a grid, and the least width in pixels. */
   width: string;
   min: number;
+  /** The width that other columns give way for. */
+  comfortable?: number;
   number?: boolean;
   byDefault: boolean;
   /** Columns that were not chosen by hand give way on narrow windows, the highest number first. */
@@ -17,13 +19,13 @@ export interface Column {
 }
 
 export const COLUMNS: readonly Column[] = [
-  { key: 'name', label: 'Name', sort: 'name', width: 'minmax(220px, 1.2fr)', min: 230, byDefault: true, givesWay: 0 },
+  { key: 'name', label: 'Name', sort: 'name', width: 'minmax(220px, 1.5fr)', min: 230, byDefault: true, givesWay: 0 },
   { key: 'namespace', label: 'Namespace', sort: 'namespace', width: 'minmax(90px, 0.5fr)', min: 90, byDefault: false, givesWay: 9 },
   { key: 'type', label: 'Type', width: '112px', min: 112, byDefault: false, givesWay: 9 },
   { key: 'health', label: 'Health', sort: 'health', width: '122px', min: 122, byDefault: true, givesWay: 0 },
   { key: 'lifecycle', label: 'Lifecycle', title: 'The lifecycle state that the operator writes', width: '112px', min: 112, byDefault: false, givesWay: 9 },
   { key: 'jobState', label: 'Job state', title: 'Flink’s own state of the job', sort: 'jobState', width: '112px', min: 112, byDefault: false, givesWay: 9 },
-  { key: 'sentence', label: 'What is happening', width: 'minmax(240px, 3fr)', min: 360, byDefault: true, givesWay: 1 },
+  { key: 'sentence', label: 'What is happening', width: 'minmax(200px, 3fr)', min: 200, comfortable: 360, byDefault: true, givesWay: 1 },
   { key: 'lastCheckpoint', label: 'Checkpoint', title: 'How long ago the last checkpoint was completed', sort: 'lastCheckpoint', width: '98px', min: 98, number: true, byDefault: true, givesWay: 3 },
   { key: 'restarts', label: 'Restarts', title: 'Restarts within one hour', sort: 'restarts', width: '82px', min: 82, number: true, byDefault: true, givesWay: 2 },
   { key: 'parallelism', label: 'Par.', title: 'Parallelism', sort: 'parallelism', width: '62px', min: 62, number: true, byDefault: true, givesWay: 4 },
@@ -54,10 +56,12 @@ export const DEFAULT_KEYS = COLUMNS.filter((column) => column.byDefault).map((co
 /** The default columns that fit into a width: what matters least gives way first. */
 export function fitting(width: number): Column[] {
   let shown = COLUMNS.filter((column) => column.byDefault);
-  const needed = (): number => shown.reduce((sum, column) => sum + column.min, SELECT_WIDTH + MORE_WIDTH);
-  while (needed() > width) {
+  const comfort = (): number =>
+    shown.reduce((sum, column) => sum + (column.comfortable ?? column.min), SELECT_WIDTH + MORE_WIDTH);
+  while (comfort() > width) {
     const first = shown.filter((column) => column.givesWay > 0).sort((a, b) => b.givesWay - a.givesWay)[0];
-    if (!first) break;
+    // What could be more comfortable is not given up while it fits at all.
+    if (!first || (first.comfortable !== undefined && leastWidth(shown) <= width)) break;
     shown = shown.filter((column) => column !== first);
   }
   return shown;

@@ -10,6 +10,8 @@ import { type Range, windowFor } from '../parts/visible-range.ts';
 const WINDOW = 120;
 /** While changes flow, the window is fetched again at most this often: order and counts may have changed. */
 const AGAIN_MS_MIN = 500;
+/** So many rows may be selected at once by "all that match". */
+export const SELECTED_MAX = 500;
 
 type Window = Pick<FleetAnswer, 'offset' | 'rows'>;
 type Counts = Omit<FleetAnswer, 'offset' | 'rows' | 'now' | 'revision'>;
@@ -87,6 +89,18 @@ class Fleet {
       else next.delete(row.id);
     }
     this.selected = next;
+  }
+
+  /** Selects every row that the search matches, page by page, up to `SELECTED_MAX`. */
+  async selectAll(): Promise<void> {
+    const found: Row[] = [];
+    for (;;) {
+      const page = { q: this.#q, sort: this.#sort, offset: found.length, limit: 200 };
+      const { rows, matched } = await getJson<FleetAnswer>(apiUrl('fleet', page));
+      found.push(...rows);
+      if (rows.length === 0 || found.length >= Math.min(matched, SELECTED_MAX)) break;
+    }
+    this.select(found.slice(0, SELECTED_MAX), true);
   }
 
   clearSelection(): void {

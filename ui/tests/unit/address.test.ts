@@ -30,6 +30,11 @@ test('the columns of the default always fit, and the name and the health stay', 
   }
 });
 
+test('what is happening is told as long as it fits at all', () => {
+  assert.deepEqual(fitting(720).map((column) => column.key), ['name', 'health', 'sentence']);
+  assert.deepEqual(fitting(500).map((column) => column.key), ['name', 'health']);
+});
+
 test('the name is a column even when it was not asked for', () => {
   assert.equal(columnsOf(['age'])[0]?.key, 'name');
 });

@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { inTurn, type Outcome } from '../../src/actions/in-turn.ts';
 import { failureOf } from '../../src/api/failure.ts';
 import { displayName } from '../../src/fleet/display-name.ts';
+import type { Row } from '../../src/api/types.ts';
+import { membersOf, membersQuery } from '../../src/job/members.ts';
 import { safeLink } from '../../src/parts/safe-link.ts';
 import { visibleRange, windowFor } from '../../src/parts/visible-range.ts';
 import { yamlParts } from '../../src/parts/yaml-tokens.ts';
@@ -80,4 +82,11 @@ test('many requests: a few at a time, each with its result, and a stop is heard'
   const begun: number[] = [];
   await inTurn([1, 2, 3], 1, async (n) => begun.push(n), () => {}, () => begun.length > 0);
   assert.deepEqual(begun, [1]);
+});
+
+test('the members of a session cluster and of a blue/green pair are searched for narrowly', () => {
+  assert.equal(membersQuery({ namespace: 'payments', name: 'interactive', type: 'session' }), 'ns:payments type:sessionJob');
+  assert.equal(membersQuery({ namespace: 'payments', name: 'refund', type: 'blueGreen' }), 'ns:payments name:refund');
+  const rows = [{ parent: 'a' }, { parent: null }, { parent: 'b' }] as unknown as Row[];
+  assert.deepEqual(membersOf(rows, 'a'), [{ parent: 'a' }]);
 });
