@@ -25,7 +25,8 @@ pub use self::cluster::{ClusterConfiguration, ClusterOverview, ResourceRequireme
 pub use self::endpoint::Endpoint;
 pub use self::error::{Doubt, Refusal, RestError};
 pub use self::jobs::{
-    ExecutionResult, FailureCause, JobDetail, JobException, JobExceptions, JobMetrics, JobOverview, JobState,
+    AggregatedMetric, BackPressure, ExecutionResult, FailureCause, JobDetail, JobException, JobExceptions,
+    JobMetrics, JobOverview, JobPlan, JobState, PlanInput, PlanNode,
 };
 pub use self::operations::{AsyncResult, CheckpointKind, SavepointFormat, SavepointRequest, StopRequest};
 use self::transport::Request;
@@ -142,6 +143,38 @@ impl FlinkRest {
         let request = Request::new(Endpoint::JobMetrics).with(&id).query("get", JobMetrics::NAMES.join(","));
         let entries: Vec<jobs::MetricEntry> = self.call(request).await?;
         JobMetrics::from_entries(&entries).map_err(|reason| unexpected(Endpoint::JobMetrics, reason))
+    }
+
+    /// Metrics of a vertex over its subtasks, by their names in Flink; those that it does not have are left out.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn vertex_metrics(
+        &self,
+        id: JobId,
+        vertex: &str,
+        names: &[&str],
+    ) -> Result<Vec<AggregatedMetric>, RestError> {
+        let request = Request::new(Endpoint::VertexMetrics).with(&id).with(&vertex);
+        self.call(request.query("get", names.join(","))).await
+    }
+
+    /// How much a vertex waits; `None` until Flink has measured it.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn back_pressure(&self, id: JobId, vertex: &str) -> Result<Option<BackPressure>, RestError> {
+        let request = Request::new(Endpoint::BackPressure).with(&id).with(&vertex);
+        let answer: jobs::BackPressureAnswer = self.call(request).await?;
+        Ok(answer.into_back_pressure())
+    }
+
+    /// Metrics over all TaskManagers, by their names in Flink.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn taskmanagers_metrics(&self, names: &[&str]) -> Result<Vec<AggregatedMetric>, RestError> {
+        self.call(Request::new(Endpoint::TaskManagersMetrics).query("get", names.join(","))).await
     }
 
     /// Checkpoint counts, the latest checkpoints and the history. `None` if the job has checkpointing

@@ -3,11 +3,13 @@
 
 use async_trait::async_trait;
 use drey_flink::rest::{
-    Checkpoint, CheckpointStatistics, CheckpointStatus, ExternalPath, JobExceptions, TaskManager,
+    AggregatedMetric, Checkpoint, CheckpointStatistics, CheckpointStatus, ExternalPath, JobExceptions,
+    TaskManager,
 };
 use drey_flink::{FlinkRest, JobId, RestError};
+use futures::future::join_all;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The way to JobManagers, as whoever starts the dashboard knows it.
 #[async_trait]
@@ -138,6 +140,93 @@ fn chain(stack: &str) -> Vec<String> {
         }
     }
     chain
+}
+
+/// Records that a vertex has seen, in all and a second, over its subtasks.
+const RECORDS: [&str; 4] =
+    ["numRecordsIn", "numRecordsOut", "numRecordsInPerSecond", "numRecordsOutPerSecond"];
+/// What TaskManagers use.
+const USED: [&str; 3] = ["Status.JVM.Memory.Heap.Used", "Status.JVM.Memory.Heap.Max", "Status.JVM.CPU.Load"];
+/// The most vertices that are asked for their metrics.
+const VERTICES_MAX: usize = 60;
+
+fn sum(metrics: &[AggregatedMetric], name: &str) -> Option<f64> {
+    metrics.iter().find(|metric| metric.id == name)?.sum.filter(|value| value.is_finite())
+}
+
+/// The vertices of a job, how they are connected and how much each waits. What one vertex does not tell is left out.
+pub(crate) async fn graph(flink: &FlinkRest, job: JobId) -> Result<Value, RestError> {
+    let detail = flink.job_detail(job).await?;
+    let asked = detail.vertices.iter().take(VERTICES_MAX).map(async |vertex| {
+        tokio::join!(flink.vertex_metrics(job, &vertex.id, &RECORDS), flink.back_pressure(job, &vertex.id))
+    });
+    let told = join_all(asked).await;
+    let vertices = detail.vertices.iter().enumerate().map(|(index, vertex)| {
+        let (records, pressure) = match told.get(index) {
+            Some((records, pressure)) => {
+                (records.as_deref().unwrap_or_default(), pressure.as_ref().ok().copied().flatten())
+            }
+            None => (&[][..], None),
+        };
+        let node = detail.plan.nodes.iter().find(|node| node.id == vertex.id);
+        let inputs: Vec<&str> =
+            node.map(|node| node.inputs.iter().map(|input| input.id.as_str()).collect()).unwrap_or_default();
+        let tasks: Map<String, Value> = vertex
+            .tasks
+            .iter()
+            .filter(|(_, count)| **count > 0)
+            .map(|(state, count)| (state.clone(), json!(count)))
+            .collect();
+        json!({
+            "id": vertex.id, "name": vertex.name, "parallelism": vertex.parallelism, "status": vertex.status,
+            "inputs": inputs, "tasks": tasks, "watermark": null,
+            "recordsIn": sum(records, "numRecordsIn"), "recordsOut": sum(records, "numRecordsOut"),
+            "backPressure": pressure.map(|pressure| pressure.back_pressured),
+            "busy": pressure.map(|pressure| pressure.busy),
+        })
+    });
+    Ok(json!({ "vertices": vertices.collect::<Vec<_>>() }))
+}
+
+/// What a job does at this moment: records of its sources and sinks a second, and what its TaskManagers use.
+pub(crate) async fn metrics(flink: &FlinkRest, job: JobId, now_ms: i64) -> Result<Value, RestError> {
+    let detail = flink.job_detail(job).await?;
+    let has_input = |id: &str| detail.plan.nodes.iter().any(|node| node.id == id && !node.inputs.is_empty());
+    let feeds =
+        |id: &str| detail.plan.nodes.iter().any(|node| node.inputs.iter().any(|input| input.id == id));
+    let asked = detail.vertices.iter().take(VERTICES_MAX).map(async |vertex| {
+        (vertex, flink.vertex_metrics(job, &vertex.id, &RECORDS).await.unwrap_or_default())
+    });
+    let (told, used, health) =
+        tokio::join!(join_all(asked), flink.taskmanagers_metrics(&USED), flink.metrics(job));
+    let used = used.unwrap_or_default();
+    let health = health.unwrap_or_default();
+    // Between vertices alone are records counted: a source has no input and a sink no output.
+    let add = |known: Option<f64>, more: Option<f64>| match (known, more) {
+        (None, None) => None,
+        (known, more) => Some(known.unwrap_or(0.0) + more.unwrap_or(0.0)),
+    };
+    let (mut read, mut written) = (None, None);
+    for (vertex, metrics) in &told {
+        if !has_input(&vertex.id) {
+            read = add(read, sum(metrics, "numRecordsOutPerSecond"));
+        }
+        if !feeds(&vertex.id) {
+            written = add(written, sum(metrics, "numRecordsInPerSecond"));
+        }
+    }
+    let value = |name: &str, unit: &str, value: Option<f64>, limit: Option<f64>| json!({ "name": name, "unit": unit, "value": value, "limit": limit });
+    #[expect(clippy::cast_precision_loss, reason = "counts of restarts and checkpoints are small")]
+    let count = |count: Option<u64>| count.map(|count| count as f64);
+    let heap_max = sum(&used, USED[1]).filter(|bytes| *bytes > 0.0);
+    Ok(json!({ "at": now_ms, "values": [
+        value("Records from sources", "records/s", read, None),
+        value("Records to sinks", "records/s", written, None),
+        value("TaskManagers' heap", "bytes", sum(&used, USED[0]), heap_max),
+        value("TaskManagers' processors", "ratio", sum(&used, USED[2]), None),
+        value("Restarts", "count", count(health.restarts), None),
+        value("Checkpoints completed", "count", count(health.completed_checkpoints), None),
+    ] }))
 }
 
 /// The processes of a cluster.

@@ -27,6 +27,10 @@ pub enum Endpoint {
     ExecutionResult,
     /// Metrics of a job.
     JobMetrics,
+    /// Metrics of a vertex, over its subtasks.
+    VertexMetrics,
+    /// How much a vertex waits for those after it.
+    BackPressure,
     /// Checkpoint counts, latest checkpoints and history.
     Checkpoints,
     /// One checkpoint.
@@ -49,6 +53,8 @@ pub enum Endpoint {
     SavepointDisposalStatus,
     /// The TaskManagers.
     TaskManagers,
+    /// Metrics over all TaskManagers.
+    TaskManagersMetrics,
     /// The parallelism bounds of each vertex, read.
     ResourceRequirements,
     /// The parallelism bounds of each vertex, written.
@@ -59,7 +65,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every call, in the order of the declaration.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::Overview,
         Self::Config,
         Self::JobManagerConfig,
@@ -68,6 +74,8 @@ impl Endpoint {
         Self::JobExceptions,
         Self::ExecutionResult,
         Self::JobMetrics,
+        Self::VertexMetrics,
+        Self::BackPressure,
         Self::Checkpoints,
         Self::CheckpointDetail,
         Self::CheckpointTrigger,
@@ -79,6 +87,7 @@ impl Endpoint {
         Self::SavepointDisposal,
         Self::SavepointDisposalStatus,
         Self::TaskManagers,
+        Self::TaskManagersMetrics,
         Self::ResourceRequirements,
         Self::ResourceRequirementsUpdate,
         Self::Shutdown,
@@ -96,6 +105,8 @@ impl Endpoint {
             Self::JobExceptions => (Method::GET, "/jobs/:jobid/exceptions"),
             Self::ExecutionResult => (Method::GET, "/jobs/:jobid/execution-result"),
             Self::JobMetrics => (Method::GET, "/jobs/:jobid/metrics"),
+            Self::VertexMetrics => (Method::GET, "/jobs/:jobid/vertices/:vertexid/subtasks/metrics"),
+            Self::BackPressure => (Method::GET, "/jobs/:jobid/vertices/:vertexid/backpressure"),
             Self::Checkpoints => (Method::GET, "/jobs/:jobid/checkpoints"),
             Self::CheckpointDetail => (Method::GET, "/jobs/:jobid/checkpoints/details/:checkpointid"),
             Self::CheckpointTrigger => (Method::POST, "/jobs/:jobid/checkpoints"),
@@ -107,6 +118,7 @@ impl Endpoint {
             Self::SavepointDisposal => (Method::POST, "/savepoint-disposal"),
             Self::SavepointDisposalStatus => (Method::GET, "/savepoint-disposal/:triggerid"),
             Self::TaskManagers => (Method::GET, "/taskmanagers"),
+            Self::TaskManagersMetrics => (Method::GET, "/taskmanagers/metrics"),
             Self::ResourceRequirements => (Method::GET, "/jobs/:jobid/resource-requirements"),
             Self::ResourceRequirementsUpdate => (Method::PUT, "/jobs/:jobid/resource-requirements"),
             Self::Shutdown => (Method::DELETE, "/cluster"),
@@ -127,6 +139,8 @@ impl Endpoint {
             | Self::JobExceptions
             | Self::ExecutionResult
             | Self::JobMetrics
+            | Self::VertexMetrics
+            | Self::BackPressure
             | Self::Checkpoints
             | Self::CheckpointDetail
             | Self::SavepointTrigger
@@ -136,6 +150,7 @@ impl Endpoint {
             | Self::SavepointDisposal
             | Self::SavepointDisposalStatus
             | Self::TaskManagers
+            | Self::TaskManagersMetrics
             | Self::Shutdown => true,
         }
     }

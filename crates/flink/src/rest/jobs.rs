@@ -159,6 +159,34 @@ pub struct JobDetail {
     /// The vertices, sources first.
     #[serde(default)]
     pub vertices: Vec<Vertex>,
+    /// How they are connected.
+    #[serde(default)]
+    pub plan: JobPlan,
+}
+
+/// How the vertices of a job are connected.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct JobPlan {
+    /// One for each vertex.
+    #[serde(default)]
+    pub nodes: Vec<PlanNode>,
+}
+
+/// One vertex in the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PlanNode {
+    /// The vertex's identifier.
+    pub id: String,
+    /// Where its records come from.
+    #[serde(default)]
+    pub inputs: Vec<PlanInput>,
+}
+
+/// One edge of the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct PlanInput {
+    /// Identifier of the vertex that the records come from.
+    pub id: String,
 }
 
 /// One vertex of a job.
@@ -178,6 +206,9 @@ pub struct Vertex {
     /// Flink's word for its state, such as `RUNNING`.
     #[serde(default)]
     pub status: String,
+    /// How many subtasks are in each state.
+    #[serde(default)]
+    pub tasks: BTreeMap<String, u64>,
 }
 
 /// Why a job failed or restarted.
@@ -381,6 +412,53 @@ impl ExecutionResultAnswer {
             (QueueStatusId::Completed, None) => Err("COMPLETED without `job-execution-result`".to_owned()),
         }
     }
+}
+
+/// How much a vertex waits, between 0 and 1, at the worst of its subtasks.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct BackPressure {
+    /// Waits for those after it.
+    pub back_pressured: f64,
+    /// Works.
+    pub busy: f64,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct BackPressureAnswer {
+    #[serde(default)]
+    subtasks: Vec<SubtaskPressure>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SubtaskPressure {
+    #[serde(default)]
+    ratio: f64,
+    #[serde(default, rename = "busyRatio")]
+    busy_ratio: f64,
+}
+
+impl BackPressureAnswer {
+    /// `None` until Flink has measured it.
+    pub(super) fn into_back_pressure(self) -> Option<BackPressure> {
+        let worst = |of: fn(&SubtaskPressure) -> f64| {
+            self.subtasks.iter().map(of).fold(0.0, f64::max).clamp(0.0, 1.0)
+        };
+        (!self.subtasks.is_empty())
+            .then(|| BackPressure { back_pressured: worst(|it| it.ratio), busy: worst(|it| it.busy_ratio) })
+    }
+}
+
+/// One metric over several subtasks or TaskManagers.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+pub struct AggregatedMetric {
+    /// Its name.
+    pub id: String,
+    /// The sum.
+    #[serde(default)]
+    pub sum: Option<f64>,
+    /// The largest.
+    #[serde(default)]
+    pub max: Option<f64>,
 }
 
 /// The metrics that tell whether a job is healthy. Each is `None` until Flink has measured it.

@@ -119,9 +119,9 @@ impl KubernetesLauncher {
 }
 
 impl KubernetesLauncher {
-    /// The Deployment stays until what it owns is gone. Kubernetes' garbage collector sees to that too, one object after
-    /// the other and at a bounded rate for the whole cluster, so that what it is spared is waited for less. What fails
-    /// here is left to it.
+    /// A Deployment that is deleted stays until what it owns is gone. Kubernetes' garbage collector sees to that, one object
+    /// after the other and at a bounded rate for the whole cluster: what is gone before is not waited for. What fails here
+    /// is left to it.
     async fn delete_parts(&self, target: &Target, owner: &str) {
         let Some(found) = self.cache.found(&target.namespace, &target.name) else { return };
         let owned = found
@@ -185,9 +185,8 @@ impl Launcher for KubernetesLauncher {
             let uid = task_managers.uid().unwrap_or_default();
             delete(&deployments, &left, &uid).await.map_err(|error| failed(&left, &error))?;
         }
-        delete(&deployments, &target.name, uid).await.map_err(|error| failed(&target.name, &error))?;
         self.delete_parts(target, uid).await;
-        Ok(())
+        delete(&deployments, &target.name, uid).await.map_err(|error| failed(&target.name, &error))
     }
 
     async fn rest_endpoint(&self, target: &Target, deployed: &Desired) -> Option<String> {

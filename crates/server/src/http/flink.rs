@@ -14,7 +14,7 @@ use super::answer::{Kind, Refusal};
 use super::resource::{Address, fetch};
 use crate::job_manager;
 use crate::key::FleetKind;
-use crate::server::Shared;
+use crate::server::{Shared, now_ms};
 
 /// How long a page waits for a JobManager.
 const PATIENCE: Duration = Duration::from_secs(4);
@@ -44,6 +44,22 @@ pub(super) async fn processes(
 ) -> Result<Json<Value>, Refusal> {
     let (flink, _) = reach(&shared, address).await?;
     Ok(Json(job_manager::processes(&ask(flink.taskmanagers()).await?)))
+}
+
+pub(super) async fn graph(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (flink, job) = with_job(&shared, address).await?;
+    Ok(Json(ask(job_manager::graph(&flink, job)).await?))
+}
+
+pub(super) async fn metrics(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (flink, job) = with_job(&shared, address).await?;
+    Ok(Json(ask(job_manager::metrics(&flink, job, now_ms())).await?))
 }
 
 /// The JobManager of this resource, and the resource.

@@ -54,6 +54,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/ns/{namespace}/{kind}/{name}/snapshots", get(resource::snapshots))
         .route("/ns/{namespace}/{kind}/{name}/checkpoints", get(flink::checkpoints))
         .route("/ns/{namespace}/{kind}/{name}/exceptions", get(flink::exceptions))
+        .route("/ns/{namespace}/{kind}/{name}/graph", get(flink::graph))
+        .route("/ns/{namespace}/{kind}/{name}/metrics", get(flink::metrics))
         .route("/ns/{namespace}/{kind}/{name}/processes", get(flink::processes))
         .fallback(answer::no_such_address)
         .method_not_allowed_fallback(answer::no_such_method)
