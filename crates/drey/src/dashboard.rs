@@ -11,7 +11,14 @@ use drey_cli::failure::{Failure, Kind};
 use drey_cli::output::line;
 use drey_flink::FlinkRest;
 use drey_kubernetes::Reach;
-use drey_server::{Access, Dashboard, DashboardConfig, Heimdall, JobManagers, Link, Links, Mode};
+use drey_server::{
+    Access, ClusterError, Clusters, Dashboard, DashboardConfig, Heimdall, Link, Links, Log, LogWanted, Mode,
+    Process, Role,
+};
+use futures::{AsyncReadExt, StreamExt};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{ListParams, LogParams};
+use kube::{Api, Client};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -91,8 +98,8 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
     };
     let hosts = matches!(access, Access::Token(_)).then(|| vec!["localhost".to_owned()]);
     let config = DashboardConfig {
-        client: connection.client,
-        job_managers: Arc::new(ClusterJobManagers(job_managers)),
+        client: connection.client.clone(),
+        clusters: Arc::new(KubernetesClusters { client: connection.client, job_managers }),
         cluster: connection.server,
         mode: Mode::Cluster,
         namespaces,
@@ -131,21 +138,98 @@ fn links(heimdall: &Heimdall, variable: impl Fn(&str) -> Option<String>) -> Link
 
 const ONLY_SHOWS: &str = "this dashboard only shows: it asks nobody who they are";
 
-/// JobManagers of a cluster.
-struct ClusterJobManagers(reach::JobManagers);
+/// The container that Flink runs in.
+const MAIN_CONTAINER: &str = "flink-main-container";
+/// Kubernetes counts the end of a log in lines: so many bytes are one.
+const LINE_BYTES: u64 = 100;
+/// How much is read at once.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// The pods of a cluster.
+struct KubernetesClusters {
+    client: Client,
+    job_managers: reach::JobManagers,
+}
+
+impl KubernetesClusters {
+    fn pods(&self, deployment: &Value) -> Api<Pod> {
+        let namespace = deployment.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
+        Api::namespaced(self.client.clone(), namespace)
+    }
+}
+
+fn refused(error: kube::Error) -> ClusterError {
+    match error {
+        kube::Error::Api(status) => match status.code {
+            403 => ClusterError::Forbidden(status.message.clone()),
+            // A container that has not started, or has no predecessor.
+            400 | 404 => ClusterError::NotFound(status.message.clone()),
+            _ => ClusterError::Failed(status.message.clone()),
+        },
+        error => ClusterError::Failed(error.to_string()),
+    }
+}
 
 #[async_trait]
-impl JobManagers for ClusterJobManagers {
-    async fn of_deployment(&self, deployment: &Value) -> Option<FlinkRest> {
+impl Clusters for KubernetesClusters {
+    async fn processes(&self, deployment: &Value) -> Result<Vec<Process>, ClusterError> {
+        let name = deployment.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let selector = format!("app={name},component in (jobmanager,taskmanager)");
+        let pods =
+            self.pods(deployment).list(&ListParams::default().labels(&selector)).await.map_err(refused)?;
+        let mut processes: Vec<Process> = pods
+            .items
+            .into_iter()
+            .filter_map(|pod| {
+                let component = pod.metadata.labels.as_ref()?.get("component")?;
+                let role = if component == "jobmanager" { Role::JobManager } else { Role::TaskManager };
+                Some(Process { role, id: pod.metadata.name? })
+            })
+            .collect();
+        processes.sort();
+        Ok(processes)
+    }
+
+    async fn log(&self, deployment: &Value, process: &str, wanted: LogWanted) -> Result<Log, ClusterError> {
+        // Only pods of this cluster: whoever may see the one need not see the others.
+        if !self.processes(deployment).await?.iter().any(|known| known.id == process) {
+            return Err(ClusterError::NotFound(format!("the cluster has no pod `{process}`")));
+        }
+        let tail_lines = wanted.tail_bytes.map(|bytes| i64::try_from(bytes / LINE_BYTES).unwrap_or(i64::MAX));
+        let params = LogParams {
+            container: Some(MAIN_CONTAINER.to_owned()),
+            follow: wanted.follow,
+            previous: wanted.previous,
+            tail_lines,
+            ..LogParams::default()
+        };
+        let log = self.pods(deployment).log_stream(process, &params).await.map_err(refused)?;
+        let pieces = futures::stream::unfold(Some(Box::pin(log)), async |log| {
+            let mut log = log?;
+            let mut piece = vec![0; PIECE_BYTES];
+            match log.read(&mut piece).await {
+                Ok(0) => None,
+                Ok(read) => {
+                    piece.truncate(read);
+                    Some((Ok(piece), Some(log)))
+                }
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        // Whether there are older lines is not told.
+        Ok(Log { truncated: tail_lines.is_some(), pieces: pieces.boxed() })
+    }
+
+    async fn job_manager(&self, deployment: &Value) -> Option<FlinkRest> {
         let text = |path: &str| deployment.pointer(path).and_then(Value::as_str);
         let (namespace, name) = (text("/metadata/namespace")?, text("/metadata/name")?);
         if text("/status/jobManagerDeploymentStatus") == Some("MISSING") {
             return None;
         }
         let port = rest_port(deployment);
-        let reach: &Reach = &self.0.reach;
+        let reach: &Reach = &self.job_managers.reach;
         let address = reach.rest_address(namespace, name, port.as_deref()).parse().ok()?;
-        Some(FlinkRest::new(self.0.http.clone(), address))
+        Some(FlinkRest::new(self.job_managers.http.clone(), address))
     }
 }
 

@@ -1,23 +1,13 @@
-//! What only a JobManager knows of a job, in the shapes of the pages: checkpoints, failures, processes. Refuses to change
+//! What only a JobManager knows of a job, in the shapes of the pages: checkpoints, failures, the graph and what it does now. Refuses to change
 //! anything in Flink.
 
-use async_trait::async_trait;
 use drey_flink::rest::{
     AggregatedMetric, Checkpoint, CheckpointStatistics, CheckpointStatus, ExternalPath, JobExceptions,
-    TaskManager,
 };
 use drey_flink::{FlinkRest, JobId, RestError};
 use futures::future::join_all;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-
-/// The way to JobManagers, as whoever starts the dashboard knows it.
-#[async_trait]
-pub trait JobManagers: Send + Sync + 'static {
-    /// Flink's REST interface of the cluster of this FlinkDeployment, as the API server has it; `None` when it has no
-    /// cluster.
-    async fn of_deployment(&self, deployment: &Value) -> Option<FlinkRest>;
-}
 
 /// The checkpoints of a job; `None` when Flink does not know the job (any more).
 pub(crate) async fn checkpoints(flink: &FlinkRest, job: JobId) -> Result<Option<Value>, RestError> {
@@ -227,20 +217,6 @@ pub(crate) async fn metrics(flink: &FlinkRest, job: JobId, now_ms: i64) -> Resul
         value("Restarts", "count", count(health.restarts), None),
         value("Checkpoints completed", "count", count(health.completed_checkpoints), None),
     ] }))
-}
-
-/// The processes of a cluster.
-pub(crate) fn processes(task_managers: &[TaskManager]) -> Value {
-    let job_manager =
-        json!({ "id": "jobmanager", "role": "jobmanager", "name": "JobManager", "slots": null });
-    let task_managers = task_managers.iter().map(|it| {
-        json!({
-            "id": it.id, "role": "taskmanager", "name": it.id,
-            "slots": format!("{} of {} free", it.free_slots, it.slots),
-        })
-    });
-    let items: Vec<Value> = std::iter::once(job_manager).chain(task_managers).collect();
-    json!({ "items": items })
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@
 //! ```
 //! Architecture invariants: nothing here decides what a deployment should do, and nothing acts on Flink: what a person
 //! asks for is a patch of the resource, like everybody else's. No secret leaves the process. One odd resource is one odd
-//! row. This crate knows no launchers; how JobManagers are reached is behind [`JobManagers`].
+//! row. This crate knows no launchers; what runs is behind [`Clusters`].
 
 mod access;
 mod change;
+mod cluster;
 mod detail;
 mod effect;
 mod fleet;
@@ -29,8 +30,8 @@ mod timeline;
 mod watch;
 
 pub use access::Access;
+pub use cluster::{ClusterError, Clusters, Log, LogWanted, Process, Role};
 pub use heimdall::Heimdall;
 pub use http::{Link, Links};
-pub use job_manager::JobManagers;
 pub use key::{FleetKind, Key};
 pub use server::{Dashboard, DashboardConfig, Mode};

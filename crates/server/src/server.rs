@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use tower::util::MapRequest;
 
 use crate::access::Access;
+use crate::cluster::Clusters;
 use crate::heimdall::Heimdall;
 use crate::http::{self, Links};
-use crate::job_manager::JobManagers;
 use crate::store::Store;
 use crate::watch::{self, Scope};
 
@@ -34,8 +34,8 @@ pub enum Mode {
 pub struct DashboardConfig {
     /// The Kubernetes API.
     pub client: Client,
-    /// The way to JobManagers.
-    pub job_managers: Arc<dyn JobManagers>,
+    /// What runs.
+    pub clusters: Arc<dyn Clusters>,
     /// Name of the cluster, for people.
     pub cluster: String,
     /// Where it runs.
@@ -58,7 +58,7 @@ pub struct DashboardConfig {
 /// What every request can see.
 pub(crate) struct Shared {
     pub(crate) client: Client,
-    pub(crate) job_managers: Arc<dyn JobManagers>,
+    pub(crate) clusters: Arc<dyn Clusters>,
     pub(crate) cluster: Arc<str>,
     pub(crate) mode: Mode,
     pub(crate) access: Access,
@@ -88,7 +88,7 @@ impl Dashboard {
             Scope { client: config.client.clone(), cluster: cluster.clone(), namespaces: config.namespaces };
         let shared = Arc::new(Shared {
             client: config.client,
-            job_managers: config.job_managers,
+            clusters: config.clusters,
             cluster,
             mode: config.mode,
             access: config.access,

@@ -1,31 +1,63 @@
 //! The dashboard of laptop mode, on loopback, with a token of its own in the address that is printed.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use drey_cli::failure::{Failure, Kind};
 use drey_flink::FlinkRest;
 use drey_local::LocalLauncher;
-use drey_server::{Access, Dashboard, DashboardConfig, Heimdall, JobManagers, Links, Mode};
+use drey_local::state_dir::Layout;
+use drey_server::{
+    Access, ClusterError, Clusters, Dashboard, DashboardConfig, Heimdall, Links, Log, LogWanted, Mode,
+    Process, Role,
+};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::files::Files;
+use super::{log_file, logs};
 
 /// How the cluster is called on the pages.
 const CLUSTER: &str = "laptop";
 
 /// The processes of this machine.
-struct LocalJobManagers {
+struct LocalClusters {
     launcher: Arc<LocalLauncher>,
+    layout: Layout,
     http: reqwest::Client,
 }
 
+impl LocalClusters {
+    /// The logs of a deployment, by the names that their processes have on the pages.
+    fn logs(&self, deployment: &Value) -> Result<Vec<(Process, PathBuf)>, ClusterError> {
+        let text = |path: &str| deployment.pointer(path).and_then(Value::as_str).unwrap_or_default();
+        let found = logs::all_files(&self.layout, text("/metadata/namespace"), text("/metadata/name"))
+            .map_err(|failure| match failure.kind() {
+                Kind::NotFound => ClusterError::NotFound(failure.message().to_owned()),
+                _ => ClusterError::Failed(failure.message().to_owned()),
+            })?;
+        let mut logs: Vec<(Process, PathBuf)> = found
+            .into_iter()
+            .filter_map(|path| {
+                let name = path.file_name()?.to_str()?;
+                let id = name.strip_suffix(".log").unwrap_or(name).to_owned();
+                let role = if id.starts_with("jobmanager") { Role::JobManager } else { Role::TaskManager };
+                Some((Process { role, id }, path))
+            })
+            // What a process prints is mostly nothing.
+            .filter(|(_, path)| std::fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0))
+            .collect();
+        logs.sort();
+        Ok(logs)
+    }
+}
+
 #[async_trait]
-impl JobManagers for LocalJobManagers {
-    async fn of_deployment(&self, deployment: &Value) -> Option<FlinkRest> {
+impl Clusters for LocalClusters {
+    async fn job_manager(&self, deployment: &Value) -> Option<FlinkRest> {
         let is = |record: &str, path: &str| deployment.pointer(path).and_then(Value::as_str) == Some(record);
         let records = self.launcher.records();
         let record = records.iter().find(|record| {
@@ -35,6 +67,28 @@ impl JobManagers for LocalJobManagers {
         })?;
         let base = format!("http://127.0.0.1:{}/", record.ports.rest).parse().ok()?;
         Some(FlinkRest::new(self.http.clone(), base))
+    }
+
+    async fn processes(&self, deployment: &Value) -> Result<Vec<Process>, ClusterError> {
+        match self.logs(deployment) {
+            Ok(logs) => Ok(logs.into_iter().map(|(process, _)| process).collect()),
+            Err(ClusterError::NotFound(_)) => Ok(Vec::new()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn log(&self, deployment: &Value, process: &str, wanted: LogWanted) -> Result<Log, ClusterError> {
+        if wanted.previous {
+            return Err(ClusterError::NotFound(
+                "processes of this machine have no container before".to_owned(),
+            ));
+        }
+        // Only what was found can be asked for: a name that leads elsewhere is none of them.
+        let logs = self.logs(deployment)?;
+        let found = logs.into_iter().find(|(known, _)| known.id == process);
+        let (_, path) = found
+            .ok_or_else(|| ClusterError::NotFound(format!("no process `{process}` has written a log")))?;
+        log_file::read(path, wanted).await.map_err(|error| ClusterError::Failed(error.to_string()))
     }
 }
 
@@ -64,9 +118,10 @@ pub(crate) async fn open(
     let port = listener.local_addr()?.port();
     door.remember_port(port)?;
     let token = door.token_or_new()?;
+    let layout = Layout::of(files.root());
     let config = DashboardConfig {
         client: client.clone(),
-        job_managers: Arc::new(LocalJobManagers { launcher: launcher.clone(), http }),
+        clusters: Arc::new(LocalClusters { launcher: launcher.clone(), layout, http }),
         cluster: CLUSTER.to_owned(),
         mode: Mode::Laptop,
         namespaces: Vec::new(),

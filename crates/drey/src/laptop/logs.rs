@@ -86,13 +86,21 @@ fn state_directory(connection: &ConnectionArgs) -> Result<PathBuf, Failure> {
     })
 }
 
-/// The files of the newest incarnation, or those kept of the last one.
 fn files(
     layout: &Layout,
     namespace: &str,
     name: &str,
     component: Component,
 ) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = all_files(layout, namespace, name)?;
+    files.retain(|path| {
+        component.contains(path.file_name().and_then(|name| name.to_str()).unwrap_or_default())
+    });
+    Ok(files)
+}
+
+/// The logs of the newest incarnation, or those kept of the last one, by name.
+pub(crate) fn all_files(layout: &Layout, namespace: &str, name: &str) -> Result<Vec<PathBuf>, Failure> {
     let directory = match newest(layout, namespace, name)? {
         Some(directory) => directory.logs(),
         None => kept(layout, namespace, name).ok_or_else(|| {
@@ -107,7 +115,7 @@ fn files(
     files.retain(|path| {
         let file_name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         // Rotated files end in a number.
-        component.contains(file_name) && (file_name.ends_with(".log") || file_name.ends_with(".out"))
+        file_name.ends_with(".log") || file_name.ends_with(".out")
     });
     files.sort();
     Ok(files)

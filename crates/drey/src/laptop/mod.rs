@@ -18,6 +18,7 @@ pub(crate) mod down;
 pub(crate) mod fetch;
 pub(crate) mod files;
 pub(crate) mod log;
+mod log_file;
 pub(crate) mod logs;
 pub(crate) mod resume;
 pub(crate) mod stack;

@@ -38,14 +38,6 @@ pub(super) async fn exceptions(
     Ok(Json(job_manager::exceptions(&ask(flink.exceptions(job)).await?)))
 }
 
-pub(super) async fn processes(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (flink, _) = reach(&shared, address).await?;
-    Ok(Json(job_manager::processes(&ask(flink.taskmanagers()).await?)))
-}
-
 pub(super) async fn graph(
     State(shared): State<Arc<Shared>>,
     address: Address,
@@ -68,7 +60,7 @@ async fn reach(shared: &Shared, address: Address) -> Result<(FlinkRest, Value), 
     if key.kind != FleetKind::Deployment {
         return Err(Refusal::new(Kind::Unreachable, "this kind has no JobManager of its own"));
     }
-    match shared.job_managers.of_deployment(&object).await {
+    match shared.clusters.job_manager(&object).await {
         Some(flink) => Ok((flink.with_deadline(PATIENCE), object)),
         None => Err(Refusal::new(
             Kind::Unreachable,

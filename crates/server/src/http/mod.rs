@@ -6,6 +6,7 @@ mod fleet;
 mod flink;
 mod guard;
 mod heimdall;
+mod logs;
 mod resource;
 mod stream;
 mod writes;
@@ -56,7 +57,9 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/ns/{namespace}/{kind}/{name}/exceptions", get(flink::exceptions))
         .route("/ns/{namespace}/{kind}/{name}/graph", get(flink::graph))
         .route("/ns/{namespace}/{kind}/{name}/metrics", get(flink::metrics))
-        .route("/ns/{namespace}/{kind}/{name}/processes", get(flink::processes))
+        .route("/ns/{namespace}/{kind}/{name}/processes", get(logs::processes))
+        .route("/ns/{namespace}/{kind}/{name}/logs/{process}", get(logs::log))
+        .route("/ns/{namespace}/{kind}/{name}/logs/{process}/stream", get(logs::stream))
         .fallback(answer::no_such_address)
         .method_not_allowed_fallback(answer::no_such_method)
         .layer(from_fn_with_state(shared.clone(), guard::let_in));

@@ -109,3 +109,37 @@ async fn everything_is_served_below_a_base_path() {
     assert_eq!(signed_in.headers()["location"], "/flink/");
     assert!(signed_in.headers()["set-cookie"].to_str().unwrap().contains("Path=/flink/;"));
 }
+
+#[tokio::test]
+async fn a_log_is_text_whatever_stands_in_it() {
+    let world = World::start(Setup::default()).await;
+    world.deployment("a", 1).await;
+    let base = "api/v1/ns/default/flinkdeployments/a";
+    let processes = world.get(&format!("{base}/processes")).await;
+    assert_eq!(
+        (&processes["items"][0]["id"], &processes["items"][0]["role"]),
+        (&json!("jobmanager"), &json!("jobmanager"))
+    );
+    let end = world.ask(Method::GET, &format!("{base}/logs/jobmanager?bytes=5")).send().await.unwrap();
+    assert_eq!(
+        (&end.headers()["x-log-truncated"], &end.headers()["content-type"]),
+        (&"true".parse().unwrap(), &"text/plain; charset=utf-8".parse().unwrap())
+    );
+    assert_eq!(end.text().await.unwrap(), "last\n");
+    let all = world.ask(Method::GET, &format!("{base}/logs/jobmanager?download=true")).send().await.unwrap();
+    assert_eq!(all.headers()["content-disposition"], "attachment; filename=\"a-jobmanager.log\"");
+    assert_eq!(&all.bytes().await.unwrap()[..], crate::world::LOG);
+    let stream = world
+        .ask(Method::GET, &format!("{base}/logs/jobmanager/stream"))
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(stream.contains("event: lines") && stream.contains("<script>"), "{stream}");
+    for process in ["taskmanager", "..%2f..%2fetc%2fpasswd"] {
+        let answer = world.ask(Method::GET, &format!("{base}/logs/{process}")).send().await.unwrap();
+        assert_eq!(answer.status(), 404, "{process}");
+    }
+}

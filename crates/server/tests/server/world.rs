@@ -6,7 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use drey_apiserver::ApiServer;
 use drey_flink::FlinkRest;
-use drey_server::{Access, Dashboard, DashboardConfig, FleetKind, Heimdall, JobManagers, Link, Links, Mode};
+use drey_server::{
+    Access, ClusterError, Clusters, Dashboard, DashboardConfig, FleetKind, Heimdall, Link, Links, Log,
+    LogWanted, Mode, Process, Role,
+};
+use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
@@ -19,13 +23,30 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) const TOKEN: &str = "let-me-in";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// No cluster has a JobManager here.
-struct NoJobManagers;
+/// No cluster has a JobManager here; each has one process that has written a log.
+struct FakeClusters;
+
+/// What stands in the log.
+pub(crate) const LOG: &[u8] = b"first\n<script>alert(1)</script> \x1b[31mred\x1b[0m \xff\nlast\n";
 
 #[async_trait]
-impl JobManagers for NoJobManagers {
-    async fn of_deployment(&self, _deployment: &Value) -> Option<FlinkRest> {
+impl Clusters for FakeClusters {
+    async fn job_manager(&self, _deployment: &Value) -> Option<FlinkRest> {
         None
+    }
+
+    async fn processes(&self, _deployment: &Value) -> Result<Vec<Process>, ClusterError> {
+        Ok(vec![Process { role: Role::JobManager, id: "jobmanager".to_owned() }])
+    }
+
+    async fn log(&self, _deployment: &Value, process: &str, wanted: LogWanted) -> Result<Log, ClusterError> {
+        if process != "jobmanager" {
+            return Err(ClusterError::NotFound(format!("no process `{process}`")));
+        }
+        let bytes = wanted.tail_bytes.map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap());
+        let from = if wanted.follow { 0 } else { LOG.len().saturating_sub(bytes) };
+        let pieces = futures::stream::iter([Ok(LOG[from..].to_vec())]).boxed();
+        Ok(Log { truncated: from > 0, pieces })
     }
 }
 
@@ -66,7 +87,7 @@ impl World {
         ];
         let config = DashboardConfig {
             client: api.client("default"),
-            job_managers: Arc::new(NoJobManagers),
+            clusters: Arc::new(FakeClusters),
             cluster: "test".to_owned(),
             mode: Mode::Laptop,
             namespaces: Vec::new(),

@@ -1,0 +1,168 @@
+//! The logs of a resource's processes: their end, all of it, and what is added. Text, whatever stands in it. Refuses to
+//! know where logs are kept.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, Query as Parameters, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::answer::{Kind, Refusal};
+use super::resource::{Address, fetch};
+use crate::cluster::{ClusterError, Log, LogWanted, Role};
+use crate::server::Shared;
+
+/// How much of the end is shown when nobody says.
+const TAIL_BYTES: u64 = 256 * 1024;
+/// The most that is shown at once; more is for a download.
+const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+type LogAddress = Path<(String, String, String, String)>;
+
+/// What stands in the address.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    bytes: Option<u64>,
+    previous: bool,
+    download: bool,
+}
+
+impl From<ClusterError> for Refusal {
+    fn from(error: ClusterError) -> Refusal {
+        let kind = match &error {
+            ClusterError::NotFound(_) => Kind::NotFound,
+            ClusterError::Forbidden(_) => Kind::Forbidden,
+            ClusterError::Failed(_) => Kind::Unreachable,
+        };
+        Refusal::new(kind, error.to_string())
+    }
+}
+
+pub(super) async fn processes(
+    State(shared): State<Arc<Shared>>,
+    address: Address,
+) -> Result<Json<Value>, Refusal> {
+    let (_, object) = fetch(&shared, address).await?;
+    let processes = shared.clusters.processes(&object).await?;
+    let shown = processes.iter().map(|process| {
+        let name = match process.role {
+            Role::JobManager if process.id == "jobmanager" => "JobManager",
+            Role::JobManager | Role::TaskManager => &process.id,
+        };
+        json!({ "id": process.id, "role": process.role, "name": name, "slots": null, "heapUsed": null, "heapMax": null })
+    });
+    Ok(Json(json!({ "items": shown.collect::<Vec<_>>() })))
+}
+
+pub(super) async fn log(
+    State(shared): State<Arc<Shared>>,
+    Path((namespace, kind, name, process)): LogAddress,
+    Parameters(wanted): Parameters<Wanted>,
+) -> Result<Response, Refusal> {
+    let (_, object) = fetch(&shared, Path((namespace, kind, name.clone()))).await?;
+    let tail_bytes = wanted.bytes.unwrap_or(TAIL_BYTES).min(TAIL_BYTES_MAX);
+    let part = LogWanted {
+        tail_bytes: (!wanted.download).then_some(tail_bytes),
+        previous: wanted.previous,
+        follow: false,
+    };
+    let Log { truncated, pieces } = shared.clusters.log(&object, &process, part).await?;
+    let mut response = Body::from_stream(pieces).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    if truncated {
+        headers.insert(HeaderName::from_static("x-log-truncated"), HeaderValue::from_static("true"));
+    }
+    if wanted.download {
+        let place = HeaderValue::from_str(&format!("attachment; filename=\"{name}-{process}.log\""));
+        let place = place.map_err(|_| Refusal::new(Kind::NotFound, "no process is called that"))?;
+        headers.insert(header::CONTENT_DISPOSITION, place);
+    }
+    Ok(response)
+}
+
+pub(super) async fn stream(
+    State(shared): State<Arc<Shared>>,
+    Path((namespace, kind, name, process)): LogAddress,
+) -> Result<Response, Refusal> {
+    let (_, object) = fetch(&shared, Path((namespace, kind, name))).await?;
+    let wanted = LogWanted { tail_bytes: Some(0), previous: false, follow: true };
+    let log = shared.clusters.log(&object, &process, wanted).await?;
+    let stop = shared.stop.clone();
+    let lines = texts(log.pieces).take_until(stop.cancelled_owned()).map(|text| {
+        Ok::<_, Infallible>(Event::default().event("lines").data(json!({ "text": text }).to_string()))
+    });
+    let mut response = Sse::new(lines).keep_alive(KeepAlive::default()).into_response();
+    response
+        .headers_mut()
+        .insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+/// Bytes as text, with a character that two pieces share in one of them.
+fn texts(pieces: BoxStream<'static, std::io::Result<Vec<u8>>>) -> impl futures::Stream<Item = String> + Send {
+    let pieces =
+        pieces.take_while(|piece| futures::future::ready(piece.is_ok())).filter_map(async |piece| piece.ok());
+    pieces
+        .scan(Vec::new(), |rest: &mut Vec<u8>, piece| {
+            rest.extend_from_slice(&piece);
+            let whole = whole_characters(rest);
+            let text = String::from_utf8_lossy(&rest[..whole]).into_owned();
+            rest.drain(..whole);
+            futures::future::ready(Some(text))
+        })
+        .filter(|text| futures::future::ready(!text.is_empty()))
+}
+
+/// How many of the bytes are before a character that is not complete yet.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match std::str::from_utf8(bytes) {
+        Ok(_) => bytes.len(),
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        // What is no text at all is shown as such; only an open end waits.
+        Err(_) => {
+            let tail = bytes.len().saturating_sub(3);
+            let open = (tail..bytes.len()).find(|at| bytes[*at] >= 0xC0);
+            open.filter(|at| {
+                std::str::from_utf8(&bytes[*at..]).is_err_and(|error| error.error_len().is_none())
+            })
+            .unwrap_or(bytes.len())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_character_in_two_pieces_is_one_and_noise_does_not_wait() {
+        let euro = "€".as_bytes();
+        assert_eq!(whole_characters(euro), 3);
+        assert_eq!(whole_characters(&[b'a', euro[0], euro[1]]), 1);
+        assert_eq!(whole_characters(&[0xFF, b'a']), 2);
+        assert_eq!(whole_characters(&[0xFF, b'a', euro[0]]), 2);
+    }
+
+    #[tokio::test]
+    async fn pieces_become_texts() {
+        let euro = "€".as_bytes();
+        let pieces = vec![
+            Ok(vec![b'a', euro[0]]),
+            Ok(euro[1..].to_vec()),
+            Ok(vec![0xFF]),
+            Err(std::io::Error::other("gone")),
+        ];
+        let read: Vec<String> = texts(futures::stream::iter(pieces).boxed()).collect().await;
+        assert_eq!(read, ["a", "€", "\u{FFFD}"]);
+    }
+}
