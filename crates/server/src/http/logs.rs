@@ -131,7 +131,7 @@ fn whole_characters(bytes: &[u8]) -> usize {
         // What is no text at all is shown as such; only an open end waits.
         Err(_) => {
             let tail = bytes.len().saturating_sub(3);
-            let open = (tail..bytes.len()).find(|at| bytes[*at] >= 0xC0);
+            let open = (tail..bytes.len()).rev().find(|at| bytes[*at] >= 0xC0);
             open.filter(|at| {
                 std::str::from_utf8(&bytes[*at..]).is_err_and(|error| error.error_len().is_none())
             })
