@@ -5,21 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use drey_api::configuration::flatten;
 use drey_cli::connection::{ConnectionArgs, OperatorConnection};
 use drey_cli::failure::{Failure, Kind};
 use drey_cli::output::line;
 use drey_flink::FlinkRest;
-use drey_kubernetes::Reach;
 use drey_server::{
-    Access, ClusterError, Clusters, Dashboard, DashboardConfig, Heimdall, Link, Links, Log, LogWanted, Mode,
-    Process, Role,
+    Access, ClusterError, ClusterName, Clusters, Dashboard, DashboardConfig, Heimdall, Link, Links, Log,
+    LogWanted, Mode, Process, Role,
 };
 use futures::{AsyncReadExt, StreamExt};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{ListParams, LogParams};
 use kube::{Api, Client};
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -152,9 +149,8 @@ struct KubernetesClusters {
 }
 
 impl KubernetesClusters {
-    fn pods(&self, deployment: &Value) -> Api<Pod> {
-        let namespace = deployment.pointer("/metadata/namespace").and_then(Value::as_str).unwrap_or_default();
-        Api::namespaced(self.client.clone(), namespace)
+    fn pods(&self, cluster: &ClusterName) -> Api<Pod> {
+        Api::namespaced(self.client.clone(), &cluster.namespace)
     }
 }
 
@@ -172,11 +168,10 @@ fn refused(error: kube::Error) -> ClusterError {
 
 #[async_trait]
 impl Clusters for KubernetesClusters {
-    async fn processes(&self, deployment: &Value) -> Result<Vec<Process>, ClusterError> {
-        let name = deployment.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
-        let selector = format!("app={name},component in (jobmanager,taskmanager)");
+    async fn processes(&self, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {
+        let selector = format!("app={},component in (jobmanager,taskmanager)", cluster.name);
         let pods =
-            self.pods(deployment).list(&ListParams::default().labels(&selector)).await.map_err(refused)?;
+            self.pods(cluster).list(&ListParams::default().labels(&selector)).await.map_err(refused)?;
         let mut processes: Vec<Process> = pods
             .items
             .into_iter()
@@ -190,9 +185,14 @@ impl Clusters for KubernetesClusters {
         Ok(processes)
     }
 
-    async fn log(&self, deployment: &Value, process: &str, wanted: LogWanted) -> Result<Log, ClusterError> {
+    async fn log(
+        &self,
+        cluster: &ClusterName,
+        process: &str,
+        wanted: LogWanted,
+    ) -> Result<Log, ClusterError> {
         // Only pods of this cluster: whoever may see the one need not see the others.
-        if !self.processes(deployment).await?.iter().any(|known| known.id == process) {
+        if !self.processes(cluster).await?.iter().any(|known| known.id == process) {
             return Err(ClusterError::NotFound(format!("the cluster has no pod `{process}`")));
         }
         let tail_lines = wanted.tail_bytes.map(|bytes| i64::try_from(bytes / LINE_BYTES).unwrap_or(i64::MAX));
@@ -203,7 +203,7 @@ impl Clusters for KubernetesClusters {
             tail_lines,
             ..LogParams::default()
         };
-        let log = self.pods(deployment).log_stream(process, &params).await.map_err(refused)?;
+        let log = self.pods(cluster).log_stream(process, &params).await.map_err(refused)?;
         let pieces = futures::stream::unfold(Some(Box::pin(log)), async |log| {
             let mut log = log?;
             let mut piece = vec![0; PIECE_BYTES];
@@ -220,33 +220,17 @@ impl Clusters for KubernetesClusters {
         Ok(Log { truncated: tail_lines.is_some(), pieces: pieces.boxed() })
     }
 
-    async fn job_manager(&self, deployment: &Value) -> Option<FlinkRest> {
-        let text = |path: &str| deployment.pointer(path).and_then(Value::as_str);
-        let (namespace, name) = (text("/metadata/namespace")?, text("/metadata/name")?);
-        if text("/status/jobManagerDeploymentStatus") == Some("MISSING") {
-            return None;
-        }
-        let port = rest_port(deployment);
-        let reach: &Reach = &self.job_managers.reach;
-        let address = reach.rest_address(namespace, name, port.as_deref()).parse().ok()?;
+    async fn job_manager(&self, cluster: &ClusterName) -> Option<FlinkRest> {
+        let port = cluster.rest_port.as_deref();
+        let address =
+            self.job_managers.reach.rest_address(&cluster.namespace, &cluster.name, port).parse().ok()?;
         Some(FlinkRest::new(self.job_managers.http.clone(), address))
     }
-}
-
-/// `rest.port` of the spec that is deployed, else of the one that is wanted.
-fn rest_port(deployment: &Value) -> Option<String> {
-    let record =
-        deployment.pointer("/status/reconciliationStatus/lastReconciledSpec").and_then(Value::as_str);
-    let deployed: Option<Value> = record.and_then(|record| serde_json::from_str(record).ok());
-    let spec =
-        deployed.as_ref().and_then(|deployed| deployed.get("spec")).or_else(|| deployment.get("spec"))?;
-    flatten(spec.get("flinkConfiguration")?).ok()?.remove("rest.port")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn a_base_path_has_a_slash_at_both_ends_and_nothing_odd_in_it() {
@@ -256,15 +240,5 @@ mod tests {
         for text in ["flink", "", "/a\"b", "/../x", "/a b"] {
             assert!(base_path(text).is_err(), "{text}");
         }
-    }
-
-    #[test]
-    fn the_deployed_port_counts_before_the_wanted_one() {
-        let record = json!({ "spec": { "flinkConfiguration": { "rest.port": "9091" } } }).to_string();
-        let mut deployment = json!({ "spec": { "flinkConfiguration": { "rest": { "port": 9092 } } },
-            "status": { "reconciliationStatus": { "lastReconciledSpec": record } } });
-        assert_eq!(rest_port(&deployment).as_deref(), Some("9091"));
-        deployment["status"] = json!(null);
-        assert_eq!(rest_port(&deployment).as_deref(), Some("9092"));
     }
 }

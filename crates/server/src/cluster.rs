@@ -1,11 +1,52 @@
 //! What runs for a deployment, as whoever starts the dashboard knows it: the way to its JobManager, its processes and
 //! their logs. Refuses to know what is asked of them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
+use drey_api::configuration::flatten;
 use drey_flink::FlinkRest;
 use futures::stream::BoxStream;
 use serde::Serialize;
 use serde_json::Value;
+
+/// Where the cluster of a FlinkDeployment is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterName {
+    /// `metadata.namespace`.
+    pub namespace: Arc<str>,
+    /// `metadata.name`, which is also Flink's id of the cluster.
+    pub name: Arc<str>,
+    /// `rest.port` of the spec that is deployed, when it says one.
+    pub rest_port: Option<String>,
+}
+
+impl ClusterName {
+    /// Of a FlinkDeployment, as the API server has it.
+    pub(crate) fn of(deployment: &Value) -> ClusterName {
+        let text =
+            |path: &str| Arc::from(deployment.pointer(path).and_then(Value::as_str).unwrap_or_default());
+        ClusterName {
+            namespace: text("/metadata/namespace"),
+            name: text("/metadata/name"),
+            rest_port: rest_port(deployment),
+        }
+    }
+}
+
+/// `rest.port` of the spec that is deployed, else of the one that is wanted.
+fn rest_port(deployment: &Value) -> Option<String> {
+    let record =
+        deployment.pointer("/status/reconciliationStatus/lastReconciledSpec").and_then(Value::as_str);
+    // Most say none, and the record is large.
+    let deployed = record.filter(|record| record.contains("port")).map(serde_json::from_str::<Value>);
+    let of = |spec: &Value| flatten(spec.get("flinkConfiguration")?).ok()?.remove("rest.port");
+    match (record, deployed) {
+        (Some(_), Some(Ok(deployed))) => of(deployed.get("spec")?),
+        (Some(_), None) => None,
+        (_, _) => of(deployment.get("spec")?),
+    }
+}
 
 /// What a process is in its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -59,16 +100,36 @@ pub enum ClusterError {
     Failed(String),
 }
 
-/// Finds what runs for a FlinkDeployment, which is given as the API server has it.
+/// Finds what runs for a FlinkDeployment.
 #[async_trait]
 pub trait Clusters: Send + Sync + 'static {
     /// Flink's REST interface of its cluster; `None` when it has none.
-    async fn job_manager(&self, deployment: &Value) -> Option<FlinkRest>;
+    async fn job_manager(&self, cluster: &ClusterName) -> Option<FlinkRest>;
 
     /// Its processes, the JobManager first; those of the last cluster when there is none now, as far as their logs are
     /// kept.
-    async fn processes(&self, deployment: &Value) -> Result<Vec<Process>, ClusterError>;
+    async fn processes(&self, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError>;
 
     /// The log of one of its processes.
-    async fn log(&self, deployment: &Value, process: &str, wanted: LogWanted) -> Result<Log, ClusterError>;
+    async fn log(&self, cluster: &ClusterName, process: &str, wanted: LogWanted)
+    -> Result<Log, ClusterError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_deployed_port_counts_before_the_wanted_one() {
+        let record =
+            |configuration: Value| json!({ "spec": { "flinkConfiguration": configuration } }).to_string();
+        let mut deployment = json!({ "spec": { "flinkConfiguration": { "rest": { "port": 9092 } } },
+            "status": { "reconciliationStatus": { "lastReconciledSpec": record(json!({ "rest.port": "9091" })) } } });
+        assert_eq!(rest_port(&deployment).as_deref(), Some("9091"));
+        deployment["status"]["reconciliationStatus"]["lastReconciledSpec"] = json!(record(json!({})));
+        assert_eq!(rest_port(&deployment), None);
+        deployment["status"] = json!(null);
+        assert_eq!(rest_port(&deployment).as_deref(), Some("9092"));
+    }
 }

@@ -27,10 +27,11 @@ mod server;
 mod snapshots;
 mod store;
 mod timeline;
+mod vitals;
 mod watch;
 
 pub use access::Access;
-pub use cluster::{ClusterError, Clusters, Log, LogWanted, Process, Role};
+pub use cluster::{ClusterError, ClusterName, Clusters, Log, LogWanted, Process, Role};
 pub use heimdall::Heimdall;
 pub use http::{Link, Links};
 pub use key::{FleetKind, Key};

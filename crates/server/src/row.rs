@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub(crate) use health::Health;
 
+use crate::cluster::ClusterName;
 use crate::key::{FleetKind, Key};
 use health::Verdict;
 
@@ -110,6 +111,9 @@ pub(crate) struct Row {
     pub(crate) gitops: Option<&'static str>,
     /// Why parts of the resource cannot be read.
     pub(crate) warning: Option<String>,
+    /// The job that runs, and where; `None` when none does.
+    #[serde(skip)]
+    pub(crate) runs: Option<Runs>,
     /// Everything that is searched, in lower case.
     #[serde(skip)]
     pub(crate) haystack: String,
@@ -154,12 +158,26 @@ impl Row {
             gitops: gitops(&labels, &fields.texts("/metadata/annotations")),
             labels,
             warning,
+            runs: runs(kind, &fields),
             haystack: String::new(),
             id: key,
         };
         row.haystack = haystack(&row);
         Some(row)
     }
+}
+
+/// A job that runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Runs {
+    pub(crate) job_id: String,
+    pub(crate) cluster: ClusterName,
+}
+
+fn runs(kind: FleetKind, fields: &Fields<'_>) -> Option<Runs> {
+    let running = kind == FleetKind::Deployment && fields.text("/status/jobStatus/state") == Some("RUNNING");
+    let job_id = fields.text("/status/jobStatus/jobId").filter(|_| running)?.to_owned();
+    Some(Runs { job_id, cluster: ClusterName::of(fields.0) })
 }
 
 /// Fields by their paths, whatever stands there.

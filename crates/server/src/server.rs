@@ -17,6 +17,7 @@ use crate::cluster::Clusters;
 use crate::heimdall::Heimdall;
 use crate::http::{self, Links};
 use crate::store::Store;
+use crate::vitals::{self, Looks};
 use crate::watch::{self, Scope};
 
 /// Where the dashboard runs.
@@ -70,6 +71,7 @@ pub(crate) struct Shared {
     /// Name of the cookie: cookies know no ports, and several dashboards may run on one machine.
     pub(crate) cookie: String,
     pub(crate) store: Store,
+    pub(crate) looks: Looks,
     pub(crate) stop: CancellationToken,
 }
 
@@ -99,6 +101,7 @@ impl Dashboard {
             namespaces: scope.namespaces.clone(),
             cookie: format!("drey-{port}"),
             store: Store::default(),
+            looks: Looks::default(),
             stop: CancellationToken::new(),
         });
         Dashboard { shared, scope }
@@ -121,6 +124,7 @@ impl Dashboard {
         tokio::select! {
             served = async { serving.await } => served,
             () = watch::follow(&scope, &shared.store) => Ok(()),
+            () = vitals::follow(&shared) => Ok(()),
         }
     }
 }

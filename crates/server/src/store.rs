@@ -94,6 +94,20 @@ impl Store {
         self.tell(&state);
     }
 
+    /// Changes the row with this key, when there is one.
+    pub(crate) fn amend(&self, key: &Key, amend: impl FnOnce(&mut Row)) {
+        let mut state = self.lock();
+        let Some(known) = state.rows.get(key) else { return };
+        let mut row = (**known).clone();
+        amend(&mut row);
+        if row == **known {
+            return;
+        }
+        state.note(key.clone());
+        state.rows.insert(key.clone(), Arc::new(row));
+        self.tell(&state);
+    }
+
     /// Takes a row away.
     pub(crate) fn delete(&self, key: &Key) {
         let mut state = self.lock();

@@ -136,7 +136,7 @@ impl Follower<'_> {
     /// What only a JobManager tells stays as it was last heard.
     fn upsert(&self, mut row: Row) {
         if let Some(known) = self.store.row(&row.id).filter(|known| known.uid == row.uid) {
-            row.restarts = known.restarts;
+            row.restarts = known.restarts.filter(|_| row.runs.is_some());
             row.last_checkpoint_at = row.last_checkpoint_at.max(known.last_checkpoint_at);
         }
         self.store.upsert(row);

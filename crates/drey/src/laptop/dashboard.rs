@@ -8,12 +8,12 @@ use async_trait::async_trait;
 use drey_cli::failure::{Failure, Kind};
 use drey_flink::FlinkRest;
 use drey_local::LocalLauncher;
+use drey_local::record::ClusterRecord;
 use drey_local::state_dir::Layout;
 use drey_server::{
-    Access, ClusterError, Clusters, Dashboard, DashboardConfig, Heimdall, Links, Log, LogWanted, Mode,
-    Process, Role,
+    Access, ClusterError, ClusterName, Clusters, Dashboard, DashboardConfig, Heimdall, Links, Log, LogWanted,
+    Mode, Process, Role,
 };
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -32,13 +32,12 @@ struct LocalClusters {
 
 impl LocalClusters {
     /// The logs of a deployment, by the names that their processes have on the pages.
-    fn logs(&self, deployment: &Value) -> Result<Vec<(Process, PathBuf)>, ClusterError> {
-        let text = |path: &str| deployment.pointer(path).and_then(Value::as_str).unwrap_or_default();
-        let found = logs::all_files(&self.layout, text("/metadata/namespace"), text("/metadata/name"))
-            .map_err(|failure| match failure.kind() {
-                Kind::NotFound => ClusterError::NotFound(failure.message().to_owned()),
-                _ => ClusterError::Failed(failure.message().to_owned()),
-            })?;
+    fn logs(&self, cluster: &ClusterName) -> Result<Vec<(Process, PathBuf)>, ClusterError> {
+        let failed = |failure: Failure| match failure.kind() {
+            Kind::NotFound => ClusterError::NotFound(failure.message().to_owned()),
+            _ => ClusterError::Failed(failure.message().to_owned()),
+        };
+        let found = logs::all_files(&self.layout, &cluster.namespace, &cluster.name).map_err(failed)?;
         let mut logs: Vec<(Process, PathBuf)> = found
             .into_iter()
             .filter_map(|path| {
@@ -57,34 +56,37 @@ impl LocalClusters {
 
 #[async_trait]
 impl Clusters for LocalClusters {
-    async fn job_manager(&self, deployment: &Value) -> Option<FlinkRest> {
-        let is = |record: &str, path: &str| deployment.pointer(path).and_then(Value::as_str) == Some(record);
+    async fn job_manager(&self, cluster: &ClusterName) -> Option<FlinkRest> {
+        let is_it = |record: &&ClusterRecord| {
+            record.namespace == *cluster.namespace && record.name == *cluster.name && !record.deleting
+        };
         let records = self.launcher.records();
-        let record = records.iter().find(|record| {
-            is(&record.namespace, "/metadata/namespace")
-                && is(&record.name, "/metadata/name")
-                && !record.deleting
-        })?;
+        let record = records.iter().find(is_it)?;
         let base = format!("http://127.0.0.1:{}/", record.ports.rest).parse().ok()?;
         Some(FlinkRest::new(self.http.clone(), base))
     }
 
-    async fn processes(&self, deployment: &Value) -> Result<Vec<Process>, ClusterError> {
-        match self.logs(deployment) {
+    async fn processes(&self, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {
+        match self.logs(cluster) {
             Ok(logs) => Ok(logs.into_iter().map(|(process, _)| process).collect()),
             Err(ClusterError::NotFound(_)) => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }
 
-    async fn log(&self, deployment: &Value, process: &str, wanted: LogWanted) -> Result<Log, ClusterError> {
+    async fn log(
+        &self,
+        cluster: &ClusterName,
+        process: &str,
+        wanted: LogWanted,
+    ) -> Result<Log, ClusterError> {
         if wanted.previous {
             return Err(ClusterError::NotFound(
                 "processes of this machine have no container before".to_owned(),
             ));
         }
         // Only what was found can be asked for: a name that leads elsewhere is none of them.
-        let logs = self.logs(deployment)?;
+        let logs = self.logs(cluster)?;
         let found = logs.into_iter().find(|(known, _)| known.id == process);
         let (_, path) = found
             .ok_or_else(|| ClusterError::NotFound(format!("no process `{process}` has written a log")))?;

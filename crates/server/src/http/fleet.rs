@@ -59,7 +59,9 @@ pub(super) async fn fleet(
 ) -> Result<Json<Fleet>, Refusal> {
     let asked = wanted.asked()?;
     let (revision, rows) = shared.store.rows();
-    Ok(Json(fleet::answer(&rows, revision, &shared.store.news(), &asked, now_ms())))
+    let fleet = fleet::answer(&rows, revision, &shared.store.news(), &asked, now_ms());
+    shared.looks.note(&fleet.rows);
+    Ok(Json(fleet))
 }
 
 const COLUMNS: &str = "namespace,kind,name,health,lifecycle,jobState,sentence,parallelism,taskManagers,cpu,memoryBytes,\

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::answer::{Kind, Refusal};
 use super::resource::{Address, fetch};
+use crate::cluster::ClusterName;
 use crate::job_manager;
 use crate::key::FleetKind;
 use crate::server::{Shared, now_ms};
@@ -60,7 +61,7 @@ async fn reach(shared: &Shared, address: Address) -> Result<(FlinkRest, Value), 
     if key.kind != FleetKind::Deployment {
         return Err(Refusal::new(Kind::Unreachable, "this kind has no JobManager of its own"));
     }
-    match shared.clusters.job_manager(&object).await {
+    match shared.clusters.job_manager(&ClusterName::of(&object)).await {
         Some(flink) => Ok((flink.with_deadline(PATIENCE), object)),
         None => Err(Refusal::new(
             Kind::Unreachable,

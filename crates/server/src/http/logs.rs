@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::answer::{Kind, Refusal};
 use super::resource::{Address, fetch};
-use crate::cluster::{ClusterError, Log, LogWanted, Role};
+use crate::cluster::{ClusterError, ClusterName, Log, LogWanted, Role};
 use crate::server::Shared;
 
 /// How much of the end is shown when nobody says.
@@ -52,7 +52,7 @@ pub(super) async fn processes(
     address: Address,
 ) -> Result<Json<Value>, Refusal> {
     let (_, object) = fetch(&shared, address).await?;
-    let processes = shared.clusters.processes(&object).await?;
+    let processes = shared.clusters.processes(&ClusterName::of(&object)).await?;
     let shown = processes.iter().map(|process| {
         let name = match process.role {
             Role::JobManager if process.id == "jobmanager" => "JobManager",
@@ -75,7 +75,8 @@ pub(super) async fn log(
         previous: wanted.previous,
         follow: false,
     };
-    let Log { truncated, pieces } = shared.clusters.log(&object, &process, part).await?;
+    let cluster = ClusterName::of(&object);
+    let Log { truncated, pieces } = shared.clusters.log(&cluster, &process, part).await?;
     let mut response = Body::from_stream(pieces).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -96,7 +97,7 @@ pub(super) async fn stream(
 ) -> Result<Response, Refusal> {
     let (_, object) = fetch(&shared, Path((namespace, kind, name))).await?;
     let wanted = LogWanted { tail_bytes: Some(0), previous: false, follow: true };
-    let log = shared.clusters.log(&object, &process, wanted).await?;
+    let log = shared.clusters.log(&ClusterName::of(&object), &process, wanted).await?;
     let stop = shared.stop.clone();
     let lines = texts(log.pieces).take_until(stop.cancelled_owned()).map(|text| {
         Ok::<_, Infallible>(Event::default().event("lines").data(json!({ "text": text }).to_string()))

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use drey_apiserver::ApiServer;
 use drey_flink::FlinkRest;
 use drey_server::{
-    Access, ClusterError, Clusters, Dashboard, DashboardConfig, FleetKind, Heimdall, Link, Links, Log,
-    LogWanted, Mode, Process, Role,
+    Access, ClusterError, ClusterName, Clusters, Dashboard, DashboardConfig, FleetKind, Heimdall, Link,
+    Links, Log, LogWanted, Mode, Process, Role,
 };
 use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -31,15 +31,20 @@ pub(crate) const LOG: &[u8] = b"first\n<script>alert(1)</script> \x1b[31mred\x1b
 
 #[async_trait]
 impl Clusters for FakeClusters {
-    async fn job_manager(&self, _deployment: &Value) -> Option<FlinkRest> {
+    async fn job_manager(&self, _cluster: &ClusterName) -> Option<FlinkRest> {
         None
     }
 
-    async fn processes(&self, _deployment: &Value) -> Result<Vec<Process>, ClusterError> {
+    async fn processes(&self, _cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {
         Ok(vec![Process { role: Role::JobManager, id: "jobmanager".to_owned() }])
     }
 
-    async fn log(&self, _deployment: &Value, process: &str, wanted: LogWanted) -> Result<Log, ClusterError> {
+    async fn log(
+        &self,
+        _cluster: &ClusterName,
+        process: &str,
+        wanted: LogWanted,
+    ) -> Result<Log, ClusterError> {
         if process != "jobmanager" {
             return Err(ClusterError::NotFound(format!("no process `{process}`")));
         }
