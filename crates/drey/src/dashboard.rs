@@ -168,6 +168,11 @@ fn refused(error: kube::Error) -> ClusterError {
 
 #[async_trait]
 impl Clusters for KubernetesClusters {
+    fn flink_pages(&self, _cluster: &ClusterName) -> Option<String> {
+        // Served from here they would count as pages of the dashboard, and a job can change what its JobManager serves.
+        None
+    }
+
     async fn processes(&self, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {
         let selector = format!("app={},component in (jobmanager,taskmanager)", cluster.name);
         let pods =

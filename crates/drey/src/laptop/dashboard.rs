@@ -57,13 +57,16 @@ impl LocalClusters {
 #[async_trait]
 impl Clusters for LocalClusters {
     async fn job_manager(&self, cluster: &ClusterName) -> Option<FlinkRest> {
+        Some(FlinkRest::new(self.http.clone(), self.flink_pages(cluster)?.parse().ok()?))
+    }
+
+    fn flink_pages(&self, cluster: &ClusterName) -> Option<String> {
         let is_it = |record: &&ClusterRecord| {
             record.namespace == *cluster.namespace && record.name == *cluster.name && !record.deleting
         };
         let records = self.launcher.records();
         let record = records.iter().find(is_it)?;
-        let base = format!("http://127.0.0.1:{}/", record.ports.rest).parse().ok()?;
-        Some(FlinkRest::new(self.http.clone(), base))
+        Some(format!("http://127.0.0.1:{}/", record.ports.rest))
     }
 
     async fn processes(&self, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {

@@ -11,6 +11,7 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::answer::{Kind, Refusal};
+use crate::cluster::ClusterName;
 use crate::detail::{self, Detail};
 use crate::key::{FleetKind, Key};
 use crate::mask::mask;
@@ -30,11 +31,12 @@ pub(super) async fn detail(
 ) -> Result<Json<Detail>, Refusal> {
     let (key, object) = fetch(&shared, address).await?;
     let row = row(&shared, &key, &object)?;
-    let mut shown = object;
+    let mut shown = object.clone();
     mask(&mut shown);
     let links = detail::links(&shared.links.links, &key, &row);
     let mut detail = detail::describe(row, &shown, shared.access.read_only(), now_ms());
     detail.links = links;
+    detail.flink_ui = shared.clusters.flink_pages(&ClusterName::of(&object));
     Ok(Json(detail))
 }
 

@@ -35,6 +35,10 @@ impl Clusters for FakeClusters {
         None
     }
 
+    fn flink_pages(&self, _cluster: &ClusterName) -> Option<String> {
+        None
+    }
+
     async fn processes(&self, _cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {
         Ok(vec![Process { role: Role::JobManager, id: "jobmanager".to_owned() }])
     }
