@@ -101,7 +101,7 @@ impl ConnectionArgs {
         }
         let (config, state_directory) = self.config().await?;
         if let Some(directory) = state_directory {
-            return Err(Failure::new(Kind::Conflict, "laptop mode has an engine of its own")
+            return Err(Failure::new(Kind::Conflict, "laptop mode has an engine and a dashboard of its own")
                 .on(directory.display().to_string())
                 .hint("name a cluster with `--kubeconfig` or `--context`"));
         }

@@ -39,7 +39,7 @@ pub(crate) struct Stack {
     /// One task each; a set, because it can be asked again after its task has ended.
     engine: JoinSet<Result<(), drey_engine::EngineError>>,
     /// The API and the dashboard.
-    servers: JoinSet<std::io::Result<()>>,
+    servers: JoinSet<(&'static str, std::io::Result<()>)>,
 }
 
 impl Stack {
@@ -68,12 +68,12 @@ impl Stack {
         let servers_stop = CancellationToken::new();
         let mut servers = JoinSet::new();
         let stop = servers_stop.clone();
-        servers.spawn(async move { api.serve(listener, Auth::Token(token), stop).await });
+        servers.spawn(async move { ("the API server", api.serve(listener, Auth::Token(token), stop).await) });
         let launcher =
             Arc::new(open_launcher(state_directory, &files, working_directory, http.clone()).await?);
         let ready = dashboard::open(&files, &client, &launcher, http.clone()).await?;
         let stop = servers_stop.clone();
-        servers.spawn(ready.serve(stop));
+        servers.spawn(async move { ("the dashboard", ready.serve(stop).await) });
         let engine_stop = CancellationToken::new();
         let engine = start_engine(&files, &client, &launcher, http, engine_stop.clone());
         Ok(Self { files, address, client, launcher, engine_stop, servers_stop, engine, servers })
@@ -99,8 +99,8 @@ impl Stack {
                 Err(error) => format!("the engine ended: {error}"),
             },
             Some(ended) = self.servers.join_next() => match ended {
-                Ok(Ok(())) => "a server ended".to_owned(),
-                Ok(Err(error)) => format!("a server ended: {error}"),
+                Ok((server, Ok(()))) => format!("{server} ended"),
+                Ok((server, Err(error))) => format!("{server} ended: {error}"),
                 Err(error) => format!("a server ended: {error}"),
             },
             else => "everything had ended before".to_owned(),
