@@ -104,9 +104,9 @@ fn remembered(object: &Value) -> Vec<Item> {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
     for condition in conditions.into_iter().flatten() {
         let text = |key: &str| condition.get(key).and_then(Value::as_str).unwrap_or_default();
-        if let Some(at) = moment(text("lastTransitionTime")) {
-            let title = format!("{} is {}", text("type"), text("status"));
-            items.push(item(at, &title, text("message").to_owned()));
+        // That something is not so is the end of nothing that anybody looks for.
+        if let Some(at) = moment(text("lastTransitionTime")).filter(|_| text("status") == "True") {
+            items.push(item(at, text("type"), text("message").to_owned()));
         }
     }
     items
@@ -125,12 +125,14 @@ mod tests {
         }))
         .expect("an event");
         let object = json!({ "metadata": { "creationTimestamp": "1970-01-01T00:00:01Z" },
-            "status": { "run": { "deployedAt": 5000, "generation": 2, "restoredFrom": "/sp/1" } } });
+            "status": { "run": { "deployedAt": 5000, "generation": 2, "restoredFrom": "/sp/1" }, "conditions": [
+                { "type": "Ready", "status": "True", "message": "stable", "lastTransitionTime": "1970-01-01T00:00:08Z" },
+                { "type": "Stalled", "status": "False", "lastTransitionTime": "1970-01-01T00:00:08Z" }] } });
         let items = of(&object, &[told]);
         let titles: Vec<&str> = items.iter().map(|item| item.title.as_str()).collect();
-        assert_eq!(titles, ["SpecChanged", "Deployed", "Created"]);
+        assert_eq!(titles, ["SpecChanged", "Ready", "Deployed", "Created"]);
         assert_eq!(
-            (items[0].source, items[0].count, items[1].detail.as_str()),
+            (items[0].source, items[0].count, items[2].detail.as_str()),
             (Source::Operator, 3, "generation 2, from /sp/1")
         );
     }
