@@ -1,7 +1,7 @@
 //! What is under way as its steps: which are done, which one it is at, what it waits for and what comes next. The record
 //! of the intent tells; refuses to guess how long a step takes.
 
-use drey_api::kinds::IntentRecord;
+use drey_api::kinds::{IntentRecord, JobState};
 use drey_api::story::Story;
 use serde::Serialize;
 
@@ -82,15 +82,18 @@ fn title(intent: &IntentRecord, story: &Story) -> String {
         "DisposeSavepoint" => "An old savepoint is removed".to_owned(),
         "Complete" => "What is missing of the cluster is made again".to_owned(),
         "Scale" => format!("Scaling to generation {generation}"),
+        _ if !wants_to_run(story) => "Suspension".to_owned(),
         _ if story.status.run.is_none() => "The first start".to_owned(),
         _ => format!("Upgrade to generation {generation}"),
     }
 }
 
+fn wants_to_run(story: &Story) -> bool {
+    story.spec.job.as_ref().is_none_or(|job| job.state == JobState::Running)
+}
+
 /// All the steps of which this intent is one.
 fn steps(intent: &IntentRecord, story: &Story) -> Vec<&'static str> {
-    let wants_to_run =
-        story.spec.job.as_ref().is_none_or(|job| job.state == drey_api::kinds::JobState::Running);
     let first = match intent.kind.as_str() {
         "StopWithSavepoint" => "Savepoint and stop",
         "Cancel" => "Cancel",
@@ -102,7 +105,7 @@ fn steps(intent: &IntentRecord, story: &Story) -> Vec<&'static str> {
         _ => "Stop",
     };
     let is_first_start = story.status.run.is_none();
-    match (story.deleting, wants_to_run, is_first_start) {
+    match (story.deleting, wants_to_run(story), is_first_start) {
         (true, _, _) => vec![first, "Take down", "Gone"],
         (false, false, _) => vec![first, "Take down", "Suspended"],
         (false, true, true) => vec!["Start", "Running"],
@@ -135,4 +138,35 @@ fn evidence(intent: &IntentRecord) -> String {
         words.push(format!("to {directory}"));
     }
     words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn progress(state: &str, intent: &str) -> Progress {
+        let object = json!({ "metadata": { "name": "a", "generation": 3 }, "spec": { "job": { "state": state } },
+            "status": { "run": { "jobId": "ab" }, "intent": { "seq": 4, "kind": intent, "generation": 3 } } });
+        Progress::of(&Story::read(&object).expect("readable")).expect("under way")
+    }
+
+    fn steps(progress: &Progress) -> Vec<(&str, State)> {
+        progress.steps.iter().map(|step| (step.name, step.state)).collect()
+    }
+
+    #[test]
+    fn an_upgrade_and_a_suspension_are_told_by_their_steps() {
+        let upgrade = progress("running", "Teardown");
+        assert_eq!(upgrade.title, "Upgrade to generation 3");
+        let (done, now, todo) = (State::Done, State::Now, State::Todo);
+        assert_eq!(steps(&upgrade), [("Stop", done), ("Take down", now), ("Start", todo), ("Running", todo)]);
+        let suspension = progress("suspended", "StopWithSavepoint");
+        assert_eq!(suspension.title, "Suspension");
+        assert_eq!(
+            steps(&suspension),
+            [("Savepoint and stop", now), ("Take down", todo), ("Suspended", todo)]
+        );
+        assert_eq!(steps(&progress("running", "Savepoint")), [("Savepoint", now)]);
+    }
 }
