@@ -54,7 +54,7 @@ pub(crate) fn chart(helm: &Path, programs: &Path, counts: &mut Counts) -> Result
 /// The operator without each of its rights on Deployments, and whose rights end while it runs, on the real control plane.
 /// `drey-testbed rights` takes every right away in turn, which is too long for every run.
 pub(crate) fn rights(drey: &Path, programs: &Path, counts: &mut Counts) -> Result<()> {
-    let mut rights = testbed("dev", &["rights", "--record", "--only", "deployments", "--drey"]);
+    let mut rights = testbed("dev", &["rights", "--only", "deployments", "--drey"]);
     rights.arg(drey).arg("--programs").arg(programs);
     counted(rights, counts)
 }
