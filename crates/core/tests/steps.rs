@@ -12,11 +12,18 @@ use serde_json::json;
 const NOW: Now = Now(1_000_000);
 
 fn resource() -> Resource {
+    of_spec(1, &json!({ "jarURI": "local:///job.jar", "parallelism": 1 }))
+}
+
+fn of_spec(generation: i64, job: &serde_json::Value) -> Resource {
     let spec: FlinkDeploymentSpec = drey_api::kinds::read(&json!({
         "image": "flink:1.20", "flinkVersion": "v1_20", "serviceAccount": "flink",
+        "flinkConfiguration": { "execution.checkpointing.savepoint-dir": "file:///savepoints",
+            "execution.checkpointing.dir": "file:///checkpoints", "high-availability.type": "kubernetes",
+            "high-availability.storageDir": "file:///ha" },
         "jobManager": { "resource": { "cpu": 1.0, "memory": "2048m" } },
         "taskManager": { "resource": { "cpu": 1.0, "memory": "2048m" } },
-        "job": { "jarURI": "local:///job.jar", "parallelism": 1 },
+        "job": job,
     }))
     .expect("a spec");
     let context = Context { namespace: "default", name: "job", defaults: &Defaults::default(), last: None };
@@ -24,7 +31,7 @@ fn resource() -> Resource {
         uid: "u".into(),
         namespace: "default".into(),
         name: "job".into(),
-        generation: 1,
+        generation,
         created_at_ms: 0,
         deleting: false,
         finalizer: true,
@@ -32,11 +39,8 @@ fn resource() -> Resource {
     }
 }
 
-/// Nothing else tells of a job that was RUNNING before the creation of its cluster was answered: no later look at it
-/// differs.
-#[test]
-fn a_job_that_runs_before_its_creation_was_answered_is_stable_at_once() {
-    let (resource, policy) = (resource(), Policy::default());
+/// What runs after the first deployment of `resource`, and the record of it.
+fn first_run(resource: &Resource, policy: &Policy) -> (Observed, Journal) {
     let nothing = Observed {
         live: true,
         cluster: Seen::Absent,
@@ -46,7 +50,7 @@ fn a_job_that_runs_before_its_creation_was_answered_is_stable_at_once() {
         job_result: Seen::Absent,
         ..Observed::default()
     };
-    let begun = decide(&resource, &nothing, &Journal::default(), &policy, NOW);
+    let begun = decide(resource, &nothing, &Journal::default(), policy, NOW);
     let Some(Action::Deploy(deployment)) = begun.action else { panic!("{begun:?}") };
     let cluster = Cluster {
         uid: "c".into(),
@@ -70,7 +74,50 @@ fn a_job_that_runs_before_its_creation_was_answered_is_stable_at_once() {
     };
     let rest = Rest { reachable: true, ever_reachable: true, job: Seen::Present(job), ..Rest::default() };
     let running = Observed { cluster: Seen::Present(cluster), rest: Some(rest), ..Observed::default() };
-    let seen = decide(&resource, &running, &begun.journal, &policy, NOW);
+    (running, begun.journal)
+}
+
+/// Nothing else tells of a job that was RUNNING before the creation of its cluster was answered: no later look at it
+/// differs.
+#[test]
+fn a_job_that_runs_before_its_creation_was_answered_is_stable_at_once() {
+    let (resource, policy) = (resource(), Policy::default());
+    let (running, begun) = first_run(&resource, &policy);
+    let seen = decide(&resource, &running, &begun, &policy, NOW);
     let written = status::write(&seen.journal, &resource);
     assert_eq!(written.lifecycle_state, Some(LifecycleState::Stable), "{written:#?}");
+}
+
+/// A JobManager restarted while a stop was on its way to it. It knows nothing of the request, and its job is not running
+/// again yet. A teardown at that moment leaves a savepoint that may exist and that nobody can look for where storage is
+/// not readable: the upgrade would wait for ever. The job is back in seconds, and the same request is sent again.
+#[test]
+fn a_stop_that_a_restarted_job_manager_knows_nothing_of_waits_for_its_job() {
+    let policy = Policy::default();
+    let job = |parallelism: i32| json!({ "jarURI": "local:///job.jar", "parallelism": parallelism, "upgradeMode": "savepoint" });
+    let (running, begun) = first_run(&of_spec(1, &job(1)), &policy);
+    let stable = decide(&of_spec(1, &job(1)), &running, &begun, &policy, NOW).journal;
+    let edited = of_spec(2, &job(2));
+    let stop = decide(&edited, &running, &stable, &policy, NOW);
+    let Some(Action::Stop { trigger_id, .. }) = &stop.action else { panic!("{stop:?}") };
+    let seq = stop.journal.intent.as_ref().expect("a stop").seq;
+    let at = |all_tasks_running: bool| {
+        let mut rest = running.rest.clone().expect("it answered");
+        (rest.operation, rest.operation_of) = (Seen::Absent, seq);
+        if let Seen::Present(job) = &mut rest.job {
+            job.all_tasks_running = all_tasks_running;
+        }
+        Observed { live: true, high_availability: Seen::Unknown, rest: Some(rest), ..running.clone() }
+    };
+    let starting = decide(&edited, &at(false), &stop.journal, &policy, Now(NOW.0 + 24_000));
+    assert_eq!(starting.action, None, "{starting:?}");
+    assert_eq!(starting.journal.intent.as_ref().map(|intent| intent.kind.name()), Some("StopWithSavepoint"));
+    let again = decide(&edited, &at(true), &starting.journal, &policy, Now(NOW.0 + 40_000));
+    assert!(
+        matches!(&again.action, Some(Action::Stop { trigger_id: same, .. }) if same == trigger_id),
+        "{again:?}"
+    );
+    // One that does not come back is upgraded from its last state.
+    let never = decide(&edited, &at(false), &starting.journal, &policy, Now(NOW.0 + 600_000));
+    assert!(matches!(never.action, Some(Action::DeleteCluster { .. })), "{never:?}");
 }

@@ -353,6 +353,9 @@ fn not_stopping(draft: &mut Draft<'_>, intent: &Intent, situation: Situation<'_>
     if !draft.is_due() {
         return Flow::Done;
     }
+    if matches!(situation, Situation::Unsettled(_) | Situation::JobMissing) && may_run_again(draft, intent) {
+        return Flow::Done;
+    }
     if situation != Situation::Running {
         // A job that does not run takes no savepoint: plan anew. The directory stays open, in case the request
         // arrives late.
@@ -373,6 +376,21 @@ fn not_stopping(draft: &mut Draft<'_>, intent: &Intent, situation: Situation<'_>
     });
     Flow::Done
 }
+
+/// A JobManager that knows nothing of a request has restarted since, or was restarting then. Its job runs again soon, and
+/// takes the same request; what a teardown leaves open cannot be looked for where storage is not readable.
+fn may_run_again(draft: &mut Draft<'_>, intent: &Intent) -> bool {
+    // A clock that was set back must not keep the job from its upgrade.
+    let asked_ms = (draft.now.0 - intent.attempted_at_ms).abs();
+    let left_ms = RESTART_MS - asked_ms;
+    if left_ms > 0 {
+        draft.wake_within(left_ms);
+    }
+    left_ms > 0
+}
+
+/// How long a job may take to run again after its JobManager has restarted.
+const RESTART_MS: i64 = 2 * super::rest::JOB_SUBMISSION_MS;
 
 fn cancel(draft: &mut Draft<'_>, intent: &Intent) -> Flow {
     let IntentKind::Cancel { job_id } = &intent.kind else { return Flow::GoOn };

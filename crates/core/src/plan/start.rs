@@ -373,7 +373,8 @@ impl Unsure {
         match self {
             Unsure::HighAvailability => "The high-availability store could not be read.",
             Unsure::SavepointDirectory => {
-                "The directory of a savepoint request whose answer was lost could not be read."
+                "The directory of a savepoint request whose answer was lost could not be read. If it never can be: set \
+                 `job.initialSavepointPath` and raise `job.savepointRedeployNonce`."
             }
             Unsure::VersionChange => {
                 "HA metadata is not available to another Flink version, and no snapshot by path is as new."
