@@ -106,11 +106,7 @@ impl Story {
     /// What the error field of the status says, without its wrapping of JSON.
     #[must_use]
     pub fn error(&self) -> Option<String> {
-        let text = self.status.error.as_deref()?;
-        let message = serde_json::from_str::<serde_json::Value>(text)
-            .ok()
-            .and_then(|error| error.get("message")?.as_str().map(str::to_owned));
-        Some(message.unwrap_or_else(|| text.to_owned()))
+        self.status.error.as_deref().map(error_message)
     }
 
     /// Where the present run got its state from, in words.
@@ -157,6 +153,14 @@ impl Story {
             _ => String::new(),
         }
     }
+}
+
+/// What an error field says, without its wrapping of JSON.
+#[must_use]
+pub fn error_message(text: &str) -> String {
+    let parsed = serde_json::from_str::<Value>(text).ok();
+    let message = parsed.as_ref().and_then(|error| error.get("message")?.as_str());
+    message.unwrap_or(text).to_owned()
 }
 
 fn part<T: serde::de::DeserializeOwned + Default>(object: &Value, key: &str) -> Result<T, ReadError> {

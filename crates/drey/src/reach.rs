@@ -83,6 +83,7 @@ fn client() -> reqwest::ClientBuilder {
     reqwest::Client::builder().pool_max_idle_per_host(1).pool_idle_timeout(IDLE_CONNECTION)
 }
 
-fn built(client: reqwest::ClientBuilder) -> Result<reqwest::Client, Failure> {
+/// The client that was asked for.
+pub(crate) fn built(client: reqwest::ClientBuilder) -> Result<reqwest::Client, Failure> {
     client.build().map_err(|error| Failure::new(Kind::Internal, format!("no HTTP client: {error}")))
 }

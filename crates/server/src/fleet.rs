@@ -12,7 +12,7 @@ use crate::row::{Health, Row, RowType};
 use crate::store::{News, Stale};
 
 /// The most rows of one answer.
-pub(crate) const LIMIT_MAX: usize = 1_000;
+const LIMIT_MAX: usize = 1_000;
 
 /// What the page asks for.
 #[derive(Clone, Debug, Default)]
@@ -97,9 +97,7 @@ const FACETS: [Facet; 5] = [
 /// Answers `asked` from `rows`, which are those of `revision`.
 #[must_use]
 pub(crate) fn answer(rows: &[Arc<Row>], revision: u64, news: &News, asked: &Asked, now: i64) -> Fleet {
-    let mut found: Vec<&Arc<Row>> = rows.iter().filter(|row| asked.query.holds(row)).collect();
-    found.sort_by(|a, b| asked.sort.compare(a, b));
-    let found = nested(found);
+    let found = find(rows, asked);
     let limit = asked.limit.clamp(1, LIMIT_MAX);
     let summary = summary(rows);
     Fleet {
@@ -115,6 +113,13 @@ pub(crate) fn answer(rows: &[Arc<Row>], revision: u64, news: &News, asked: &Aske
         summary,
         terms: asked.query.terms().to_vec(),
     }
+}
+
+/// All rows that are asked for, in their order.
+pub(crate) fn find<'r>(rows: &'r [Arc<Row>], asked: &Asked) -> Vec<&'r Arc<Row>> {
+    let mut found: Vec<&Arc<Row>> = rows.iter().filter(|row| asked.query.holds(row)).collect();
+    found.sort_by(|a, b| asked.sort.compare(a, b));
+    nested(found)
 }
 
 /// Puts children right below their parents, where those are found too.

@@ -16,6 +16,7 @@ pub(crate) use health::Health;
 
 use crate::cluster::ClusterName;
 use crate::key::{FleetKind, Key};
+use crate::store::Store;
 use health::Verdict;
 
 /// What kind of thing a row stands for, in the words of users.
@@ -164,6 +165,16 @@ impl Row {
         };
         row.haystack = haystack(&row);
         Some(row)
+    }
+}
+
+impl Row {
+    /// Takes over what only a JobManager has told of the same resource.
+    pub(crate) fn remember(&mut self, store: &Store) {
+        if let Some(known) = store.row(&self.id).filter(|known| known.uid == self.uid) {
+            self.restarts = known.restarts.filter(|_| self.runs.is_some());
+            self.last_checkpoint_at = self.last_checkpoint_at.max(known.last_checkpoint_at);
+        }
     }
 }
 

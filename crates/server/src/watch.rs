@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::join_all;
-use jiff::Timestamp;
 use kube::core::DynamicObject;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -18,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::key::{FleetKind, Key};
 use crate::row::Row;
+use crate::server::now_ms;
 use crate::store::{Stale, Store};
 
 /// How many objects one page of a list holds.
@@ -135,10 +135,7 @@ impl Follower<'_> {
 
     /// What only a JobManager tells stays as it was last heard.
     fn upsert(&self, mut row: Row) {
-        if let Some(known) = self.store.row(&row.id).filter(|known| known.uid == row.uid) {
-            row.restarts = known.restarts.filter(|_| row.runs.is_some());
-            row.last_checkpoint_at = row.last_checkpoint_at.max(known.last_checkpoint_at);
-        }
+        row.remember(self.store);
         self.store.upsert(row);
     }
 
@@ -231,8 +228,4 @@ fn innermost(error: &dyn std::error::Error) -> String {
         cause = deeper;
     }
     cause.to_string()
-}
-
-fn now_ms() -> i64 {
-    Timestamp::now().as_millisecond()
 }

@@ -142,5 +142,5 @@ fn http(variable: impl Fn(&str) -> Option<String>) -> Result<reqwest::Client, Fa
         let roots = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| refuse(error.to_string()))?;
         client = client.tls_certs_merge(roots);
     }
-    client.build().map_err(|error| Failure::new(Kind::Internal, format!("no HTTP client: {error}")))
+    crate::reach::built(client)
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Kind, Refusal};
-use crate::fleet::{self, Asked, Fleet, LIMIT_MAX};
+use crate::fleet::{self, Asked, Fleet};
 use crate::query::{Query, Sort};
 use crate::row::Row;
 use crate::server::{Shared, now_ms};
@@ -72,20 +72,10 @@ pub(super) async fn csv(
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Response, Refusal> {
     let asked = wanted.asked()?;
-    let (revision, rows) = shared.store.rows();
-    let news = shared.store.news();
+    let (_, rows) = shared.store.rows();
     let mut table = COLUMNS.to_owned();
-    let mut offset = 0;
-    loop {
-        let window = Asked { offset, limit: LIMIT_MAX, ..asked.clone() };
-        let part = fleet::answer(&rows, revision, &news, &window, now_ms());
-        for row in &part.rows {
-            line(&mut table, row);
-        }
-        offset += part.rows.len();
-        if part.rows.is_empty() || offset >= part.matched {
-            break;
-        }
+    for row in fleet::find(&rows, &asked) {
+        line(&mut table, row);
     }
     let headers = [
         (header::CONTENT_TYPE, "text/csv; charset=utf-8"),

@@ -29,14 +29,14 @@ pub(super) async fn detail(
     State(shared): State<Arc<Shared>>,
     address: Address,
 ) -> Result<Json<Detail>, Refusal> {
-    let (key, object) = fetch(&shared, address).await?;
+    let (key, mut object) = fetch(&shared, address).await?;
     let row = row(&shared, &key, &object)?;
-    let mut shown = object.clone();
-    mask(&mut shown);
+    let cluster = ClusterName::of(&object);
+    mask(&mut object);
     let links = detail::links(&shared.links.links, &key, &row);
-    let mut detail = detail::describe(row, &shown, shared.access.read_only(), now_ms());
+    let mut detail = detail::describe(row, &object, shared.access.read_only(), now_ms());
     detail.links = links;
-    detail.flink_ui = shared.clusters.flink_pages(&ClusterName::of(&object));
+    detail.flink_ui = shared.clusters.flink_pages(&cluster);
     Ok(Json(detail))
 }
 
@@ -46,8 +46,7 @@ pub(super) async fn yaml(
 ) -> Result<Json<Value>, Refusal> {
     let (_, mut object) = fetch(&shared, address).await?;
     let masked = mask(&mut object);
-    let yaml = serde_saphyr::to_string(&object)
-        .map_err(|error| Refusal::new(Kind::Internal, format!("it cannot be written as YAML: {error}")))?;
+    let yaml = to_yaml(&object)?;
     let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     Ok(Json(json!({ "yaml": yaml, "version": version, "masked": masked })))
 }
@@ -74,8 +73,7 @@ pub(super) async fn snapshots(
     let of_it =
         rows.iter().filter(|row| row.id.kind == FleetKind::Snapshot && row.parent.as_ref() == Some(&key));
     let names: Vec<String> = of_it.map(|row| row.name.to_string()).collect();
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(shared.client.clone(), &key.namespace, &FleetKind::Snapshot.resource());
+    let api = api(&shared, &key.namespace, FleetKind::Snapshot);
     let found = futures::future::join_all(names.iter().map(|name| api.get_opt(name))).await;
     let found =
         found.into_iter().filter_map(|read| serde_json::to_value(read.ok()??).ok()).collect::<Vec<_>>();
@@ -92,11 +90,23 @@ pub(super) async fn fetch(
     if !is_name(&namespace) || !is_name(&name) {
         return Err(Refusal::new(Kind::NotFound, "no resource is called that"));
     }
-    let api: Api<DynamicObject> = Api::namespaced_with(shared.client.clone(), &namespace, &kind.resource());
-    let object = api.get(&name).await?;
-    let object = serde_json::to_value(object)
-        .map_err(|error| Refusal::new(Kind::Internal, format!("the object cannot be read: {error}")))?;
-    Ok((Key::new(&namespace, kind, &name), object))
+    let object = api(shared, &namespace, kind).get(&name).await?;
+    Ok((Key::new(&namespace, kind, &name), as_value(object)?))
+}
+
+/// The resources of one kind in a namespace.
+pub(super) fn api(shared: &Shared, namespace: &str, kind: FleetKind) -> Api<DynamicObject> {
+    Api::namespaced_with(shared.client.clone(), namespace, &kind.resource())
+}
+
+pub(super) fn as_value(object: DynamicObject) -> Result<Value, Refusal> {
+    serde_json::to_value(object)
+        .map_err(|error| Refusal::new(Kind::Internal, format!("the object cannot be read: {error}")))
+}
+
+pub(super) fn to_yaml(value: &Value) -> Result<String, Refusal> {
+    serde_saphyr::to_string(value)
+        .map_err(|error| Refusal::new(Kind::Internal, format!("it cannot be written as YAML: {error}")))
 }
 
 /// Names stand in the path of what is asked of the API server: only what can be a name goes there.
@@ -109,9 +119,6 @@ fn is_name(name: &str) -> bool {
 fn row(shared: &Shared, key: &Key, object: &Value) -> Result<Arc<Row>, Refusal> {
     let mut row = Row::of(&shared.cluster, key.kind, object)
         .ok_or_else(|| Refusal::new(Kind::Internal, "the object has no name"))?;
-    if let Some(known) = shared.store.row(key).filter(|known| known.uid == row.uid) {
-        row.restarts = known.restarts;
-        row.last_checkpoint_at = row.last_checkpoint_at.max(known.last_checkpoint_at);
-    }
+    row.remember(&shared.store);
     Ok(Arc::new(row))
 }

@@ -7,14 +7,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use drey_api::kinds::{self, FlinkDeploymentSpec};
 use drey_api::story::Story;
-use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::DynamicObject;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Kind, Refusal};
-use super::resource::fetch;
+use super::resource::{api, as_value, fetch, to_yaml};
 use crate::change::{self, Action, Wanted};
 use crate::detail;
 use crate::effect::{self, Outcome};
@@ -86,13 +85,12 @@ fn plan(
     let Some(patch) = patch else { return Ok((None, effect::of_deletion(&story.spec))) };
     let mut changed = object.clone();
     change::merge(&mut changed, &patch);
-    Ok((Some(patch), outcome(&story, &changed)?))
+    Ok((Some(patch), outcome(&story, &read_spec(&changed)?)))
 }
 
-fn outcome(story: &Story, changed: &Value) -> Result<Outcome, Refusal> {
-    let spec = read_spec(changed)?;
+fn outcome(story: &Story, spec: &FlinkDeploymentSpec) -> Outcome {
     let kept = story.status.job_status.as_ref().and_then(|job| job.upgrade_savepoint_path.as_deref());
-    Ok(effect::of_change(detail::deployed(story).as_deref(), &spec, kept))
+    effect::of_change(detail::deployed(story).as_deref(), spec, kept)
 }
 
 fn read_spec(object: &Value) -> Result<FlinkDeploymentSpec, Refusal> {
@@ -109,7 +107,7 @@ async fn send(
     patch: Option<&Value>,
     wanted: &Wanted,
 ) -> Result<Value, Refusal> {
-    let api = api(shared, key);
+    let api = api(shared, &key.namespace, key.kind);
     let Some(patch) = patch else {
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
         let preconditions = Preconditions { uid, resource_version: wanted.version.clone() };
@@ -124,15 +122,6 @@ async fn send(
     as_value(patched)
 }
 
-fn api(shared: &Shared, key: &Key) -> Api<DynamicObject> {
-    Api::namespaced_with(shared.client.clone(), &key.namespace, &key.kind.resource())
-}
-
-fn as_value(object: DynamicObject) -> Result<Value, Refusal> {
-    serde_json::to_value(object)
-        .map_err(|error| Refusal::new(Kind::Internal, format!("the object cannot be read: {error}")))
-}
-
 /// The patch as people would write it.
 fn shown(key: &Key, patch: Option<&Value>) -> Result<String, Refusal> {
     let Some(patch) = patch else {
@@ -144,11 +133,6 @@ fn shown(key: &Key, patch: Option<&Value>) -> Result<String, Refusal> {
         ));
     };
     to_yaml(patch)
-}
-
-fn to_yaml(value: &Value) -> Result<String, Refusal> {
-    serde_saphyr::to_string(value)
-        .map_err(|error| Refusal::new(Kind::Internal, format!("it cannot be written as YAML: {error}")))
 }
 
 fn warnings(shared: &Shared, key: &Key) -> Vec<String> {
@@ -192,7 +176,7 @@ pub(super) async fn edit(
     let object: DynamicObject = serde_json::from_value(wanted)
         .map_err(|error| Refusal::new(Kind::Invalid, format!("this is no object: {error}")))?;
     let params = PostParams { dry_run: edited.dry_run, field_manager: None };
-    let sent = api(&shared, &key).replace(&key.name, &params, &object).await;
+    let sent = api(&shared, &key.namespace, key.kind).replace(&key.name, &params, &object).await;
     if !edited.dry_run {
         audit(&key, "edit", None, sent.is_ok());
     }
@@ -248,5 +232,5 @@ fn of_deployment(live: &Value, wanted: &Value) -> Result<(Vec<detail::Change>, O
     let before = read_spec(live)?;
     let story = Story::read(live)
         .map_err(|error| Refusal::new(Kind::Invalid, format!("it cannot be read: {error}")))?;
-    Ok((detail::changes(&before, &spec), outcome(&story, wanted)?))
+    Ok((detail::changes(&before, &spec), outcome(&story, &spec)))
 }

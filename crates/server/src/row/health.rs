@@ -2,6 +2,7 @@
 //! fewer words that the Java operator writes. Red is for what needs a person. Refuses to guess what is not written.
 
 use drey_api::kinds::{self, FlinkDeploymentStatus};
+use drey_api::story::error_message;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -130,10 +131,7 @@ fn condition<'a>(fields: &Fields<'a>, kind: &str) -> Option<Condition<'a>> {
 
 /// What the error field says, without its wrapping of JSON.
 fn error(fields: &Fields<'_>) -> Option<String> {
-    let text = fields.text("/status/error")?;
-    let parsed = serde_json::from_str::<Value>(text).ok();
-    let inside = parsed.as_ref().and_then(|error| error.get("message")?.as_str());
-    Some(inside.unwrap_or(text).to_owned())
+    fields.text("/status/error").map(error_message)
 }
 
 fn of_job(fields: &Fields<'_>) -> Verdict {
