@@ -56,6 +56,9 @@ pub struct Observed {
     /// The newest complete snapshot in any of the run's `open_directories`, found by listing storage. `Unknown`
     /// when any of them could not be read. Read only live, and only when there are such directories.
     pub open_snapshot: Seen<StoredSnapshot>,
+    /// No look into one of those directories will ever succeed: this operator has no access to that storage. Read only
+    /// live.
+    pub storage_hidden: bool,
     /// The newest complete retained checkpoint of the current run's job id, found by listing the checkpoint
     /// directory. Read only live, and only when the cluster is absent.
     pub retained_checkpoint: Seen<StoredSnapshot>,

@@ -57,6 +57,8 @@ pub struct Evidence<'a> {
     pub run: Option<&'a Run>,
     /// The newest complete snapshot in the directories of requests whose outcome nobody knows.
     pub of_open_requests: &'a Seen<StoredSnapshot>,
+    /// Nobody here will ever be able to look into those directories.
+    pub storage_hidden: bool,
     /// The high-availability store.
     pub high_availability: &'a Seen<HighAvailability>,
     /// The newest retained checkpoint of the run's job id in storage.
@@ -113,8 +115,8 @@ pub fn choose(evidence: &Evidence<'_>) -> Choice {
             Last::Nothing | Last::NotRead => {}
         }
     }
-    if !run.open_directories.is_empty() && evidence.of_open_requests.is_unknown() {
-        return Choice::Wait(Unsure::SavepointDirectory);
+    if let Some(choice) = open_request(run, evidence) {
+        return choice;
     }
     let by_path = newest([
         run.newest_savepoint.as_ref(),
@@ -139,11 +141,20 @@ pub fn choose(evidence: &Evidence<'_>) -> Choice {
 /// Flink was asked after the end. A JobManager that had restarted has forgotten savepoints: those that we know of count
 /// as well.
 fn left_by_end(run: &Run, left: Option<&StoredSnapshot>, evidence: &Evidence<'_>) -> Choice {
-    if !run.open_directories.is_empty() && evidence.of_open_requests.is_unknown() {
-        return Choice::Wait(Unsure::SavepointDirectory);
+    if let Some(choice) = open_request(run, evidence) {
+        return choice;
     }
     let by_path = newest([run.newest_savepoint.as_ref(), evidence.of_open_requests.present(), left]);
     best_or_base(run, by_path)
+}
+
+/// A savepoint may be complete, and whether it is cannot be seen: now, or ever.
+fn open_request(run: &Run, evidence: &Evidence<'_>) -> Option<Choice> {
+    if run.open_directories.is_empty() || !evidence.of_open_requests.is_unknown() {
+        return None;
+    }
+    let unsure = Unsure::SavepointDirectory;
+    Some(if evidence.storage_hidden { Choice::Manual(unsure) } else { Choice::Wait(unsure) })
 }
 
 /// The store has no checkpoint of this run: either none was ever completed, or Flink's clean-up after a terminal

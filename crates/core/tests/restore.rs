@@ -42,6 +42,7 @@ fn store(newest_checkpoint_id: Option<u64>) -> Seen<HighAvailability> {
 struct Case {
     run: Run,
     of_open_requests: Seen<StoredSnapshot>,
+    storage_hidden: bool,
     high_availability: Seen<HighAvailability>,
     retained: Seen<StoredSnapshot>,
     job_result: Seen<FlinkJobState>,
@@ -54,6 +55,7 @@ impl Case {
             wish,
             run: Some(&self.run),
             of_open_requests: &self.of_open_requests,
+            storage_hidden: self.storage_hidden,
             high_availability: &self.high_availability,
             retained: &self.retained,
             job_result: &self.job_result,
@@ -150,7 +152,7 @@ fn every_case(check: &mut dyn FnMut(&Case)) {
                 for high_availability in &stores {
                     for retained in &seen("retained") {
                         for job_result in &results {
-                            for flags in 0..4 {
+                            for flags in 0..8 {
                                 let open_directories =
                                     if open { vec![Arc::from("file:/sp/2")] } else { Vec::new() };
                                 check(&Case {
@@ -162,6 +164,7 @@ fn every_case(check: &mut dyn FnMut(&Case)) {
                                         ..run()
                                     },
                                     of_open_requests: of_open_requests.clone(),
+                                    storage_hidden: flags & 4 != 0,
                                     high_availability: high_availability.clone(),
                                     retained: retained.clone(),
                                     job_result: job_result.clone(),
@@ -206,6 +209,7 @@ fn the_cases_that_people_ask_about() {
     let plain = Case {
         run: run(),
         of_open_requests: Seen::Absent,
+        storage_hidden: false,
         high_availability: Seen::Absent,
         retained: Seen::Absent,
         job_result: Seen::Absent,
@@ -217,7 +221,7 @@ fn the_cases_that_people_ask_about() {
         case.choose(Wish::Keep)
     };
     let ended = |state, last| Some(End { state, last });
-    let rows: [(&str, Choice, Choice); 12] = [
+    let rows: [(&str, Choice, Choice); 13] = [
         (
             "killed, high availability has a checkpoint",
             with(&|c| c.high_availability = store(Some(7))),
@@ -250,6 +254,16 @@ fn the_cases_that_people_ask_about() {
                 c.of_open_requests = Seen::Unknown;
             }),
             Choice::Wait(Unsure::SavepointDirectory),
+        ),
+        (
+            "the same where nobody can ever read it: only a person knows",
+            with(&|c| {
+                c.run.open_directories = vec![Arc::from("file:/sp/2")];
+                c.of_open_requests = Seen::Unknown;
+                c.storage_hidden = true;
+                c.high_availability = store(Some(7));
+            }),
+            Choice::Manual(Unsure::SavepointDirectory),
         ),
         (
             "a savepoint that is older than the store's checkpoint",

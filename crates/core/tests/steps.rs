@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drey_api::defaults::Defaults;
 use drey_api::desired::{Context, parse};
 use drey_api::kinds::{FlinkDeploymentSpec, FlinkJobState, LifecycleState};
-use drey_core::observed::{Cluster, ClusterPhase, JobView, Observed, Rest};
+use drey_core::observed::{Cluster, ClusterPhase, JobView, Observed, Operation, Rest};
 use drey_core::{Action, Journal, Now, Policy, Resource, Seen, decide, status};
 use serde_json::json;
 
@@ -107,7 +107,7 @@ fn a_stop_that_a_restarted_job_manager_knows_nothing_of_waits_for_its_job() {
         if let Seen::Present(job) = &mut rest.job {
             job.all_tasks_running = all_tasks_running;
         }
-        Observed { live: true, high_availability: Seen::Unknown, rest: Some(rest), ..running.clone() }
+        Observed { live: true, storage_hidden: true, rest: Some(rest), ..running.clone() }
     };
     let starting = decide(&edited, &at(false), &stop.journal, &policy, Now(NOW.0 + 24_000));
     assert_eq!(starting.action, None, "{starting:?}");
@@ -117,7 +117,51 @@ fn a_stop_that_a_restarted_job_manager_knows_nothing_of_waits_for_its_job() {
         matches!(&again.action, Some(Action::Stop { trigger_id: same, .. }) if same == trigger_id),
         "{again:?}"
     );
-    // One that does not come back is upgraded from its last state.
+    // One that does not come back is upgraded from its last state, which is where Flink itself went on from: nobody
+    // waits for a directory that cannot be looked into.
     let never = decide(&edited, &at(false), &starting.journal, &policy, Now(NOW.0 + 600_000));
     assert!(matches!(never.action, Some(Action::DeleteCluster { .. })), "{never:?}");
+    assert_eq!(never.journal.run.as_ref().map(|run| run.open_directories.len()), Some(0));
+}
+
+/// Flink says that the savepoint of a stop failed, and the job goes on. Where storage is not readable (every cluster) the
+/// upgrade waited for ever for the directory of that savepoint.
+#[test]
+fn a_stop_that_flink_gave_up_is_tried_again_where_storage_is_not_readable() {
+    let policy = Policy::default();
+    let job = |parallelism: i32| json!({ "jarURI": "local:///job.jar", "parallelism": parallelism, "upgradeMode": "savepoint" });
+    let (running, begun) = first_run(&of_spec(1, &job(1)), &policy);
+    let stable = decide(&of_spec(1, &job(1)), &running, &begun, &policy, NOW).journal;
+    let edited = of_spec(2, &job(2));
+    let stop = decide(&edited, &running, &stable, &policy, NOW);
+    let seq = stop.journal.intent.as_ref().expect("a stop").seq;
+    let failed = decide(&edited, &failed(&running, seq), &stop.journal, &policy, Now(NOW.0 + 20_000));
+    assert_eq!(failed.journal.intent, None, "{failed:?}");
+    assert_eq!(failed.journal.run.as_ref().map(|run| run.open_directories.len()), Some(0));
+    let again = decide(&edited, &running, &failed.journal, &policy, Now(NOW.0 + 40_000));
+    assert!(matches!(again.action, Some(Action::Stop { .. })), "{again:?}");
+}
+
+/// The same of a savepoint that a person asked for: everything else waited behind it.
+#[test]
+fn a_savepoint_that_flink_gave_up_is_over_where_storage_is_not_readable() {
+    let policy = Policy::default();
+    let job = |nonce: i64| json!({ "jarURI": "local:///job.jar", "parallelism": 1, "upgradeMode": "savepoint", "savepointTriggerNonce": nonce });
+    let (running, begun) = first_run(&of_spec(1, &job(1)), &policy);
+    let stable = decide(&of_spec(1, &job(1)), &running, &begun, &policy, NOW).journal;
+    let asked = of_spec(2, &job(2));
+    let savepoint = decide(&asked, &running, &stable, &policy, NOW);
+    assert!(matches!(savepoint.action, Some(Action::Savepoint { .. })), "{savepoint:?}");
+    let seq = savepoint.journal.intent.as_ref().expect("a savepoint").seq;
+    let failed = decide(&asked, &failed(&running, seq), &savepoint.journal, &policy, Now(NOW.0 + 20_000));
+    assert_eq!(failed.journal.intent, None, "{failed:?}");
+    assert_eq!(failed.journal.run.as_ref().map(|run| run.open_directories.len()), Some(0));
+}
+
+/// The job runs, and request `seq` of it failed; storage says nothing.
+fn failed(running: &Observed, seq: i64) -> Observed {
+    let mut rest = running.rest.clone().expect("it answered");
+    (rest.operation, rest.operation_of) =
+        (Seen::Present(Operation::Failed { cause: "Checkpoint expired before completing.".into() }), seq);
+    Observed { live: true, storage_hidden: true, rest: Some(rest), ..running.clone() }
 }

@@ -96,8 +96,13 @@ pub trait Launcher: Send + Sync + 'static {
     /// of no cluster.
     async fn rest_endpoint(&self, target: &Target, deployed: &Desired) -> Option<String>;
 
+    /// Whether this launcher has access to the storage of a directory, so that looks into it can succeed.
+    fn reads(&self, _directory: &str) -> bool {
+        false
+    }
+
     /// The complete snapshot (one with `_metadata`) in or directly below a directory that was made for one request
-    /// alone. `Unknown` when this launcher cannot read that storage, as for the two that follow.
+    /// alone. `Unknown` when it cannot be read, as for the two that follow.
     async fn find_snapshot(&self, _target: &Target, _directory: &str) -> Seen<StoredSnapshot> {
         Seen::Unknown
     }

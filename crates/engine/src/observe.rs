@@ -52,7 +52,9 @@ pub(crate) async fn live(
     let target = stored.target();
     let cluster = within(actor, actor.launcher.observe(&target)).await;
     let high_availability = within(actor, high_availability::read(&actor.client, &stored.key)).await;
-    let open_snapshot = open_snapshot(actor, &target, journal).await;
+    let directories = journal.run.as_ref().map(|run| run.open_directories.as_slice()).unwrap_or_default();
+    let storage_hidden = directories.iter().any(|directory| !actor.launcher.reads(directory));
+    let open_snapshot = open_snapshot(actor, &target, directories).await;
     let (retained_checkpoint, job_result) = match (journal.run.as_ref(), journal.deployed()) {
         (Some(run), Some(deployed)) => {
             let deployed: Arc<Desired> = deployed.desired.clone();
@@ -70,6 +72,7 @@ pub(crate) async fn live(
         cluster,
         high_availability,
         open_snapshot,
+        storage_hidden,
         retained_checkpoint,
         job_result,
     }
@@ -97,8 +100,7 @@ pub(crate) async fn glance(actor: &Actor, target: &Target) -> Seen<Cluster> {
 }
 
 /// The newest snapshot in the directories of requests whose outcome nobody knows.
-async fn open_snapshot(actor: &Actor, target: &Target, journal: &Journal) -> Seen<StoredSnapshot> {
-    let directories = journal.run.as_ref().map(|run| run.open_directories.as_slice()).unwrap_or_default();
+async fn open_snapshot(actor: &Actor, target: &Target, directories: &[Arc<str>]) -> Seen<StoredSnapshot> {
     let mut newest = if directories.is_empty() { Seen::Unknown } else { Seen::Absent };
     for directory in directories {
         match within(actor, actor.launcher.find_snapshot(target, directory)).await {

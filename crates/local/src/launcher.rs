@@ -249,6 +249,10 @@ impl Launcher for LocalLauncher {
         Some(format!("http://127.0.0.1:{}/", cluster.ports().rest))
     }
 
+    fn reads(&self, directory: &str) -> bool {
+        configuration::local_path(directory, &self.services.working_directory).is_some()
+    }
+
     async fn find_snapshot(&self, _target: &Target, directory: &str) -> Seen<StoredSnapshot> {
         // A relative directory in a request is resolved by Flink where its processes work.
         match configuration::local_path(directory, &self.services.working_directory) {

@@ -158,6 +158,7 @@ fn deploy(
         hung: false,
         job: None,
         operations: Vec::new(),
+        unheard: Vec::new(),
         newest: None,
     });
     Ok(())

@@ -24,14 +24,27 @@ pub struct Snapshot {
     pub path: Arc<str>,
     /// The directory that was asked for.
     pub directory: Arc<str>,
-    /// Savepoint or checkpoint.
-    pub savepoint: bool,
+    /// What it was taken for.
+    pub kind: SnapshotKind,
     /// Asked for by a person's nonce.
     pub manual: bool,
     /// It has its `_metadata`.
     pub complete: bool,
     /// Its files are gone.
     pub disposed: bool,
+    /// A stop's, which Flink itself went on without, from an older checkpoint.
+    pub passed_over: bool,
+}
+
+/// What a snapshot was taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotKind {
+    /// Flink's own recovery.
+    Checkpoint,
+    /// A copy of a job that goes on. Flink never recovers from one by itself (FLIP-203).
+    Savepoint,
+    /// The stop of the job.
+    StopSavepoint,
 }
 
 /// A JobManager process with its application.
@@ -71,6 +84,8 @@ pub struct JobManager {
     pub job: Option<Job>,
     /// Operations that it knows of; forgotten with the process.
     pub operations: Vec<Operation>,
+    /// Savepoints of stops that were complete when an earlier process of it died, before the job had ended with them.
+    pub unheard: Vec<usize>,
     /// The newest snapshot it remembers of its own job: what `/checkpoints` tells.
     pub newest: Option<usize>,
 }
@@ -112,6 +127,16 @@ pub struct Operation {
     pub phase: Phase,
     /// A person asked for it.
     pub manual: bool,
+}
+
+impl Operation {
+    /// The savepoint with which the job has not ended yet.
+    pub fn saved(&self) -> Option<usize> {
+        match self.phase {
+            Phase::Saved(snapshot) => Some(snapshot),
+            Phase::Pending | Phase::Done(_) | Phase::Failed => None,
+        }
+    }
 }
 
 /// What an operation does.

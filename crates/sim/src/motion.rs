@@ -6,7 +6,7 @@ use drey_api::kinds::FlinkJobState;
 use drey_core::Restore;
 
 use crate::chance::Kind;
-use crate::flink::{Flaw, Job, JobManager, OperationKind, Phase, Snapshot, Store};
+use crate::flink::{Flaw, Job, JobManager, OperationKind, Phase, Snapshot, SnapshotKind, Store};
 use crate::world::World;
 
 /// How rare the troubles of Flink are, per thousand chances to happen.
@@ -130,7 +130,8 @@ impl World {
         manager.hung = false;
         manager.boots += 1;
         manager.job = None;
-        manager.operations.clear();
+        let forgotten = manager.operations.drain(..);
+        manager.unheard.extend(forgotten.filter_map(|operation| operation.saved()));
         manager.newest = None;
         self.tell(|_| "the JobManager process dies".to_owned());
     }
@@ -168,6 +169,9 @@ impl World {
         if manager.high_availability {
             self.check_graph(&manager);
             self.open_store(&manager);
+        }
+        for snapshot in manager.unheard {
+            self.snapshots[snapshot].passed_over = true;
         }
         self.job_managers[index].job = Some(new_job(FlinkJobState::Initializing));
     }
@@ -294,12 +298,13 @@ impl World {
                 self.set_phase(index, operation, Phase::Done(Some(snapshot)));
             }
             (OperationKind::Savepoint, _) => {
-                let snapshot = self.complete(index, &op.directory, true, op.manual);
+                let snapshot = self.complete(index, &op.directory, SnapshotKind::Savepoint, op.manual);
                 self.set_phase(index, operation, Phase::Done(Some(snapshot)));
             }
-            (OperationKind::Stop, Phase::Saved(_)) if self.chance.trouble(Kind::Fault, 150) => {
+            (OperationKind::Stop, Phase::Saved(snapshot)) if self.chance.trouble(Kind::Fault, 150) => {
                 // The savepoint is complete and the job then fails instead of ending: it goes on from its checkpoint.
                 self.set_phase(index, operation, Phase::Failed);
+                self.snapshots[snapshot].passed_over = true;
                 self.set_state(index, FlinkJobState::Restarting);
                 self.tell(|_| "the job fails after its stop savepoint was complete".to_owned());
             }
@@ -308,7 +313,7 @@ impl World {
                 self.end(index, FlinkJobState::Finished);
             }
             (OperationKind::Stop, _) => {
-                let snapshot = self.complete(index, &op.directory, true, false);
+                let snapshot = self.complete(index, &op.directory, SnapshotKind::StopSavepoint, false);
                 self.set_phase(index, operation, Phase::Saved(snapshot));
             }
         }
@@ -320,14 +325,16 @@ impl World {
 
     fn checkpoint(&mut self, index: usize) -> usize {
         let directory: Arc<str> = Arc::from(format!("ck/{}", self.job_managers[index].job_id));
-        let snapshot = self.complete(index, &directory, false, false);
+        let snapshot = self.complete(index, &directory, SnapshotKind::Checkpoint, false);
         let manager = &self.job_managers[index];
         let (job_id, kept) = (manager.job_id.clone(), manager.high_availability);
         let previous: Vec<usize> = self
             .snapshots
             .iter()
             .enumerate()
-            .filter(|(i, s)| *i != snapshot && !s.savepoint && !s.disposed && s.job_id == job_id)
+            .filter(|(i, s)| {
+                *i != snapshot && s.kind == SnapshotKind::Checkpoint && !s.disposed && s.job_id == job_id
+            })
             .map(|(i, _)| i)
             .collect();
         for old in previous {
@@ -343,7 +350,7 @@ impl World {
     }
 
     /// A snapshot is complete.
-    fn complete(&mut self, index: usize, directory: &Arc<str>, savepoint: bool, manual: bool) -> usize {
+    fn complete(&mut self, index: usize, directory: &Arc<str>, kind: SnapshotKind, manual: bool) -> usize {
         let order = self.next_order();
         let manager = &mut self.job_managers[index];
         let lineage = manager.lineage;
@@ -365,13 +372,17 @@ impl World {
             lineage,
             path,
             directory: directory.clone(),
-            savepoint,
+            kind,
             manual,
             complete: true,
             disposed: false,
+            passed_over: false,
         });
         self.tell(|_| {
-            format!("{} of order {order} is complete", if savepoint { "savepoint" } else { "checkpoint" })
+            format!(
+                "{} of order {order} is complete",
+                if kind == SnapshotKind::Checkpoint { "checkpoint" } else { "savepoint" }
+            )
         });
         number
     }
@@ -380,6 +391,9 @@ impl World {
     fn recover(&mut self, index: usize) {
         let manager = &mut self.job_managers[index];
         for operation in &mut manager.operations {
+            if let Some(snapshot) = operation.saved() {
+                self.snapshots[snapshot].passed_over = true;
+            }
             if matches!(operation.phase, Phase::Pending | Phase::Saved(_)) {
                 operation.phase = Phase::Failed;
             }
@@ -410,7 +424,7 @@ impl World {
         if state == FlinkJobState::Finished {
             // Flink deletes the checkpoints of a finished job, whatever the retention.
             for snapshot in &mut self.snapshots {
-                if snapshot.job_id == job_id && !snapshot.savepoint {
+                if snapshot.job_id == job_id && snapshot.kind == SnapshotKind::Checkpoint {
                     snapshot.disposed = true;
                 }
             }
@@ -425,7 +439,9 @@ impl World {
             .snapshots
             .iter()
             .enumerate()
-            .filter(|(_, s)| s.job_id == job_id && s.savepoint && s.complete && !s.disposed)
+            .filter(|(_, s)| {
+                s.job_id == job_id && s.kind != SnapshotKind::Checkpoint && s.complete && !s.disposed
+            })
             .map(|(i, _)| i)
             .next_back();
         self.job_managers[index].newest = newest;

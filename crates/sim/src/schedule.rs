@@ -465,7 +465,8 @@ fn explained(world: &World, waiting: &str) -> bool {
     if waiting == WaitingFor::RestoreSourceNotKnown.as_str()
         || waiting == WaitingFor::StorageNotKnown.as_str()
     {
-        return unreadable;
+        // A JobManager that answers tells enough to go on with.
+        return unreadable && !world.job_managers.iter().any(|manager| manager.up);
     }
     let flawed = match world.resource.as_ref().map(|resource| &resource.spec) {
         Some(Spec::Valid(desired)) => crate::effects::flaw(desired) != Flaw::None,

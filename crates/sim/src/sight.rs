@@ -9,7 +9,7 @@ use drey_core::observed::{
 };
 use drey_core::{IntentKind, Observed, Seen};
 
-use crate::flink::{Flaw, JobManager, Phase};
+use crate::flink::{Flaw, JobManager, Phase, SnapshotKind};
 use crate::world::{Resource, World};
 
 /// Everything but the poll.
@@ -18,6 +18,7 @@ pub fn observed(world: &World, cached: &Resource, live: bool) -> Observed {
     if live {
         observed.high_availability = high_availability(world);
         observed.open_snapshot = open_snapshot(world, cached);
+        observed.storage_hidden = !world.setup.storage_readable;
         observed.retained_checkpoint = retained(world, cached, &observed.cluster);
         observed.job_result = job_result(world, cached);
     }
@@ -212,7 +213,7 @@ fn retained(world: &World, cached: &Resource, cluster: &Seen<Cluster>) -> Seen<S
     if !world.setup.storage_readable || !cluster.is_absent() {
         return Seen::Unknown;
     }
-    newest(world, |snapshot| snapshot.job_id == run.job_id && !snapshot.savepoint)
+    newest(world, |snapshot| snapshot.job_id == run.job_id && snapshot.kind == SnapshotKind::Checkpoint)
 }
 
 fn newest(world: &World, wanted: impl Fn(&crate::flink::Snapshot) -> bool) -> Seen<StoredSnapshot> {

@@ -14,6 +14,7 @@ use drey_core::Journal;
 use serde_json::json;
 
 use crate::chance::Kind;
+use crate::flink::SnapshotKind;
 use crate::motion::FOREIGN;
 use crate::world::{Spec, World};
 
@@ -284,7 +285,9 @@ impl World {
         self.snapshots
             .iter()
             .rev()
-            .find(|snapshot| snapshot.savepoint && snapshot.complete && !snapshot.disposed)
+            .find(|snapshot| {
+                snapshot.kind != SnapshotKind::Checkpoint && snapshot.complete && !snapshot.disposed
+            })
             .map(|snapshot| snapshot.path.to_string())
     }
 
@@ -345,7 +348,9 @@ impl World {
         resource.version = version;
         self.ghost.wiped = true;
         // Only the status knew where the savepoints are. Flink itself does not go on from them either.
-        for savepoint in self.snapshots.iter_mut().filter(|snapshot| snapshot.savepoint) {
+        for savepoint in
+            self.snapshots.iter_mut().filter(|snapshot| snapshot.kind != SnapshotKind::Checkpoint)
+        {
             savepoint.lineage = FORGOTTEN;
         }
         self.ghost.ends.clear();

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use drey_api::desired::{Desired, Invalid};
 use drey_api::kinds::FlinkJobState;
-use drey_core::journal::Journal;
+use drey_core::journal::{Base, Journal};
 use drey_core::{JobId, Restore};
 
 use crate::chance::Chance;
-use crate::flink::{Flaw, JobManager, Snapshot, Store};
+use crate::flink::{Flaw, JobManager, Snapshot, SnapshotKind, Store};
 use crate::ghost::Ghost;
 
 /// The resource as the API server has it.
@@ -207,14 +207,30 @@ impl World {
         resource.spec = spec;
     }
 
-    /// The complete, undisposed snapshots of the present lineage.
+    /// The newest of the complete, undisposed snapshots of the present lineage that the job must not fall behind.
     pub fn newest_order(&self) -> Option<u64> {
         let lineage = self.ghost.lineage;
         self.snapshots
             .iter()
             .filter(|snapshot| snapshot.lineage == lineage && snapshot.complete && !snapshot.disposed)
+            .filter(|snapshot| self.setup.storage_readable || !self.is_lost_to_flink(snapshot))
             .map(|snapshot| snapshot.order)
             .max()
+    }
+
+    /// Nobody was told of it, and Flink itself does not go on from it either.
+    fn is_lost_to_flink(&self, snapshot: &Snapshot) -> bool {
+        let without = match snapshot.kind {
+            SnapshotKind::Checkpoint => false,
+            SnapshotKind::Savepoint => true,
+            SnapshotKind::StopSavepoint => snapshot.passed_over,
+        };
+        let run = self.resource.as_ref().and_then(|resource| resource.status.run.as_ref());
+        let told = run.and_then(|run| run.newest_savepoint.as_ref());
+        let started_from = run.map(|run| &run.base);
+        without
+            && told.is_none_or(|told| told.path != snapshot.path)
+            && !matches!(started_from, Some(Base::Path(path)) if *path == snapshot.path)
     }
 
     /// The snapshot at a path.

@@ -328,20 +328,25 @@ fn stop_failed(draft: &mut Draft<'_>, directory: &Arc<str>, cause: &str) -> Flow
     draft.wait(WaitingFor::SavepointBeforeStop, "the savepoint failed and is tried again")
 }
 
-/// What is complete in the directory of a failed request counts as a snapshot of the run.
+/// What is complete in the directory of a failed request counts as a snapshot of the run. Where nobody can ever look,
+/// the job goes on as Flink itself does: from its last checkpoint.
 fn settle_directory(draft: &mut Draft<'_>, directory: &Arc<str>) -> Result<(), ()> {
     match &draft.observed.open_snapshot {
-        Seen::Unknown => return Err(()),
+        Seen::Unknown if !draft.observed.storage_hidden => return Err(()),
         Seen::Present(snapshot) => {
             let snapshot = snapshot.clone();
             note_newest_savepoint(draft, &snapshot);
         }
-        Seen::Absent => {}
+        Seen::Unknown | Seen::Absent => {}
     }
+    forget_directory(draft, directory);
+    Ok(())
+}
+
+fn forget_directory(draft: &mut Draft<'_>, directory: &Arc<str>) {
     if let Some(run) = &mut draft.journal.run {
         run.open_directories.retain(|open| open != directory);
     }
-    Ok(())
 }
 
 /// Flink answers and knows nothing of the request.
@@ -357,8 +362,16 @@ fn not_stopping(draft: &mut Draft<'_>, intent: &Intent, situation: Situation<'_>
         return Flow::Done;
     }
     if situation != Situation::Running {
-        // A job that does not run takes no savepoint: plan anew. The directory stays open, in case the request
-        // arrives late.
+        // A job that does not run takes no savepoint: plan anew. The directory stays open, in case the request arrives
+        // late; where nobody can look into it, the job goes on as Flink itself did.
+        if matches!(situation, Situation::Unsettled(_)) {
+            if !draft.is_live() {
+                return Flow::Done;
+            }
+            if draft.observed.storage_hidden {
+                forget_directory(draft, target_directory);
+            }
+        }
         draft.close();
         draft.waiting = None;
         return Flow::GoOn;
@@ -457,9 +470,7 @@ fn savepoint(draft: &mut Draft<'_>, intent: &Intent, directory: &Arc<str>, cause
                 SnapshotCause::Periodic => SavepointCause::Periodic,
             };
             record_savepoint(draft, &snapshot, why);
-            if let Some(run) = &mut draft.journal.run {
-                run.open_directories.retain(|open| open != directory);
-            }
+            forget_directory(draft, directory);
             handled_savepoint(draft, cause);
             draft.close();
             Flow::GoOn
@@ -477,10 +488,11 @@ fn savepoint(draft: &mut Draft<'_>, intent: &Intent, directory: &Arc<str>, cause
             }
             give_up_savepoint(draft, cause, &failure)
         }
-        Some(Seen::Absent) if situation == Situation::Running => send_savepoint(draft, intent, cause),
+        Some(Seen::Absent) if situation == Situation::Running => {
+            send_savepoint(draft, intent, directory, cause)
+        }
         _ if snapshot_is_lost(draft, situation) => {
-            // The directory stays open: the savepoint may be complete without anybody having heard of it.
-            give_up_savepoint(draft, cause, "the job did not go on running")
+            give_up_unheard(draft, directory, cause, "the job did not go on running")
         }
         Some(Seen::Absent | Seen::Unknown | Seen::Present(_)) | None => {
             draft.wait(WaitingFor::SnapshotInProgress, "a savepoint is under way")
@@ -503,7 +515,12 @@ fn snapshot_is_lost(draft: &Draft<'_>, situation: Situation<'_>) -> bool {
     }
 }
 
-fn send_savepoint(draft: &mut Draft<'_>, intent: &Intent, cause: SnapshotCause) -> Flow {
+fn send_savepoint(
+    draft: &mut Draft<'_>,
+    intent: &Intent,
+    directory: &Arc<str>,
+    cause: SnapshotCause,
+) -> Flow {
     let IntentKind::Savepoint { job_id, trigger_id, target_directory, .. } = &intent.kind else {
         return Flow::GoOn;
     };
@@ -511,7 +528,7 @@ fn send_savepoint(draft: &mut Draft<'_>, intent: &Intent, cause: SnapshotCause) 
     let grace_ms = options.map_or(60_000, |options| options.savepoint_grace_period_ms);
     let format = options.map_or(SavepointFormat::Canonical, |options| options.savepoint_format);
     if (draft.now.0 - intent.started_at_ms).abs() > grace_ms && intent.attempts > 1 {
-        return give_up_savepoint(draft, cause, "Flink did not accept it within the grace period");
+        return give_up_unheard(draft, directory, cause, "Flink did not accept it within the grace period");
     }
     draft.wait(WaitingFor::SnapshotInProgress, "a savepoint is being triggered");
     if draft.is_due() {
@@ -523,6 +540,18 @@ fn send_savepoint(draft: &mut Draft<'_>, intent: &Intent, cause: SnapshotCause) 
         });
     }
     Flow::Done
+}
+
+/// It may be complete without anybody having heard of it: its directory stays open, if it can be looked into. Where it
+/// cannot, Flink's own rule holds: the job never goes on from such a savepoint, only from its checkpoints (FLIP-203).
+fn give_up_unheard(draft: &mut Draft<'_>, directory: &Arc<str>, cause: SnapshotCause, why: &str) -> Flow {
+    if !draft.is_live() {
+        return Flow::Done;
+    }
+    if draft.observed.storage_hidden {
+        forget_directory(draft, directory);
+    }
+    give_up_savepoint(draft, cause, why)
 }
 
 fn give_up_savepoint(draft: &mut Draft<'_>, cause: SnapshotCause, why: &str) -> Flow {

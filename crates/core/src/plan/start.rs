@@ -233,6 +233,7 @@ fn launch(draft: &mut Draft<'_>, launch: &Launch<'_>) {
         wish: launch.wish.clone(),
         run: draft.journal.run.as_ref(),
         of_open_requests: &draft.observed.open_snapshot,
+        storage_hidden: draft.observed.storage_hidden,
         high_availability: &draft.observed.high_availability,
         retained: &draft.observed.retained_checkpoint,
         job_result: &draft.observed.job_result,
@@ -373,8 +374,8 @@ impl Unsure {
         match self {
             Unsure::HighAvailability => "The high-availability store could not be read.",
             Unsure::SavepointDirectory => {
-                "The directory of a savepoint request whose answer was lost could not be read. If it never can be: set \
-                 `job.initialSavepointPath` and raise `job.savepointRedeployNonce`."
+                "The JobManager went away before it told the outcome of a savepoint, and the directory of that request \
+                 could not be read."
             }
             Unsure::VersionChange => {
                 "HA metadata is not available to another Flink version, and no snapshot by path is as new."
