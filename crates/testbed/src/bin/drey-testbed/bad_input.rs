@@ -107,6 +107,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ensure!(runs == 1, "the job was deployed again: run {runs}");
         Ok(())
     });
+    story.step("a stop whose savepoint cannot be written", savepoint_not_writable);
     story.step("the leader's ConfigMap of high availability deleted", leader_map_deleted);
     story.conclude(stage.temporary, args.stage.directory.is_some())
 }
@@ -201,6 +202,21 @@ fn finalizer_removed(story: &mut Story<OnCluster>) -> Result<()> {
     story.place.wait_for("the resource to go", TOLD_TIMEOUT, |place| {
         Ok(place.object(GUESTS, name)?.is_none().then_some(()))
     })
+}
+
+/// The job goes on and the resource says why it waits; once the directory can be written, the upgrade goes on by itself.
+fn savepoint_not_writable(story: &mut Story<OnCluster>) -> Result<()> {
+    let directory = story.job.savepoint_directory().context("the job is on a cluster")?;
+    // A file in its place: the processes of the node are not stopped by permissions.
+    std::fs::write(&directory, "")?;
+    story.place.patch("default", NAME, &json!({ "spec": { "restartNonce": 1 } }))?;
+    story.place.wait_for("the failed savepoint to be told", TOLD_TIMEOUT, |place| {
+        let events = place.run(&["events", NAME])?;
+        Ok(events.contains("Savepoint for the stop failed").then_some(()))
+    })?;
+    story.grows()?;
+    std::fs::remove_file(&directory)?;
+    story.settled()
 }
 
 /// Flink elects a leader again, and its TaskManagers may then refuse the job's own classes for ever (they still hold the
