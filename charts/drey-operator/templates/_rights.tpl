@@ -1,4 +1,5 @@
-{{/* The rights of drey: docs/rights.md, of which every line is here and nothing else. */}}
+{{/* The rights of drey: docs/rights.md, of which every line is here and nothing else; and those of its dashboard, where there
+is one (docs/dashboard.md). */}}
 
 {{- define "drey-operator.rights.watched" -}}
 - apiGroups: [flink.apache.org]
@@ -36,6 +37,21 @@
   verbs: [get, create, patch]
 {{- end }}
 
+{{/* What the dashboard looks at with the operator's own rights. People who sign in see and do the rest with theirs. */}}
+{{- define "drey-operator.rights.dashboard" -}}
+- apiGroups: [flink.apache.org]
+  resources: [flinksessionjobs, flinkbluegreendeployments, flinkstatesnapshots]
+  verbs: [get, list, watch]
+{{- if eq .Values.dashboard.login "none" }}
+- apiGroups: [""]
+  resources: [events]
+  verbs: [list]
+- apiGroups: [""]
+  resources: [pods/log]
+  verbs: [get]
+{{- end }}
+{{- end }}
+
 {{- define "drey-operator.rights.own" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -55,6 +71,11 @@
 - apiGroups: [admissionregistration.k8s.io]
   resources: [validatingwebhookconfigurations, mutatingwebhookconfigurations]
   verbs: [get, patch]
+{{- end }}
+{{- if and .Values.dashboard.enabled (eq .Values.dashboard.login "proxy") }}
+- apiGroups: [""]
+  resources: [users, groups]
+  verbs: [impersonate]
 {{- end }}
 {{- end }}
 

@@ -54,8 +54,10 @@ pub struct Connection {
 pub struct OperatorConnection {
     /// Where it leads.
     pub connection: Connection,
-    /// What the kubeconfig says, unless this process runs in a pod of the cluster.
-    pub outside: Option<kube::Config>,
+    /// What it was made from.
+    pub config: kube::Config,
+    /// This process runs in a pod of the cluster.
+    pub inside: bool,
 }
 
 impl ConnectionArgs {
@@ -97,7 +99,8 @@ impl ConnectionArgs {
                 )
             })?;
             let config = bounded(config);
-            return Ok(OperatorConnection { connection: self.connection(config, None)?, outside: None });
+            let connection = self.connection(config.clone(), None)?;
+            return Ok(OperatorConnection { connection, config, inside: true });
         }
         let (config, state_directory) = self.config().await?;
         if let Some(directory) = state_directory {
@@ -106,7 +109,7 @@ impl ConnectionArgs {
                 .hint("name a cluster with `--kubeconfig` or `--context`"));
         }
         let connection = self.connection(config.clone(), None)?;
-        Ok(OperatorConnection { connection, outside: Some(config) })
+        Ok(OperatorConnection { connection, config, inside: false })
     }
 
     async fn config(&self) -> Result<(kube::Config, Option<PathBuf>), Failure> {

@@ -18,6 +18,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::dashboard::beside::DashboardArgs;
 use crate::reach::JobManagers;
 use crate::traces::Traces;
 
@@ -41,6 +42,8 @@ pub(crate) struct Args {
     /// How the log is written to standard error; `$DREY_LOG` sets its filter
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
+    #[command(flatten)]
+    dashboard: DashboardArgs,
 }
 
 /// How the log is written.
@@ -72,7 +75,7 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
     let sources = Sources::of_environment(args.config.clone());
     let logging = logging(&sources)?;
     let operator = Operator::read(sources).map_err(|error| failure(&error))?;
-    let OperatorConnection { connection, outside } = connection.connect_operator().await?;
+    let OperatorConnection { connection, config, inside } = connection.connect_operator().await?;
     let own_namespace = variable("OPERATOR_NAMESPACE").unwrap_or_else(|| connection.namespace.clone());
     let webhook = WebhookConfig::of_environment(variable, &own_namespace)
         .map_err(|error| Failure::new(Kind::Invalid, error.to_string()))?;
@@ -81,14 +84,12 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         return check(&operator, &connection, &own_namespace).await;
     }
     write_log(args.log_format, traces.as_ref())?;
-    let JobManagers { reach, http } = match &outside {
-        None => JobManagers::from_inside()?,
-        Some(config) => JobManagers::from_outside(config)?,
-    };
+    let JobManagers { reach, http } = JobManagers::of(&config, inside)?;
     let namespaces = match Namespaces::of(&operator.configuration().namespaces, &own_namespace) {
         Namespaces::All => Vec::new(),
         Namespaces::List(list) => list,
     };
+    let dashboard = args.dashboard.start(&connection, (&config, inside), &namespaces).await?;
     let launcher = KubernetesLauncher::new(KubernetesConfig {
         client: connection.client.clone(),
         namespaces,
@@ -107,6 +108,9 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         own_namespace,
     };
     let ended = until_asked_to_end(operator, means).await;
+    if let Some(dashboard) = dashboard {
+        dashboard.finish().await;
+    }
     if let Some(traces) = traces {
         traces.finish().await;
     }

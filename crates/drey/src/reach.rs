@@ -21,11 +21,19 @@ pub(crate) struct JobManagers {
 }
 
 impl JobManagers {
+    /// As a process inside or outside of the cluster of `config` reaches them.
+    ///
+    /// # Errors
+    /// Credentials that this cannot use.
+    pub(crate) fn of(config: &kube::Config, inside: bool) -> Result<Self, Failure> {
+        if inside { Self::from_inside() } else { Self::from_outside(config) }
+    }
+
     /// From a pod of the cluster.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub(crate) fn from_inside() -> Result<Self, Failure> {
+    fn from_inside() -> Result<Self, Failure> {
         Ok(Self { reach: Reach::Services, http: direct()? })
     }
 
@@ -33,7 +41,7 @@ impl JobManagers {
     ///
     /// # Errors
     /// Credentials that this cannot use.
-    pub(crate) fn from_outside(config: &kube::Config) -> Result<Self, Failure> {
+    fn from_outside(config: &kube::Config) -> Result<Self, Failure> {
         let tls = config.rustls_client_config().map_err(|error| {
             Failure::new(Kind::Invalid, format!("the kubeconfig's certificates cannot be used: {error}"))
         })?;

@@ -1,6 +1,11 @@
 //! Who may look and who may change. Refuses to know HTTP.
 
 use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use crate::persons::Persons;
 
 /// How the dashboard lets people in.
 #[derive(Clone)]
@@ -12,25 +17,28 @@ pub enum Access {
         /// Why, in a sentence for people.
         reason: String,
     },
+    /// Whoever shows a bearer token of the cluster may do what the API server lets them do.
+    ClusterToken(Persons),
+    /// Whom a proxy names may do what the API server lets them do.
+    Proxy {
+        /// The persons.
+        persons: Persons,
+        /// Addresses that the proxy may have; what others say of themselves does not count.
+        trusted: Vec<IpNet>,
+    },
 }
 
 impl Access {
-    /// Whether a request that shows `token` may look.
+    /// Whether `token` is the one that lets in.
     #[must_use]
-    pub fn lets_in(&self, token: Option<&str>) -> bool {
-        match self {
-            Self::Token(expected) => token.is_some_and(|token| same(token.as_bytes(), expected.as_bytes())),
-            Self::ReadOnly { .. } => true,
-        }
+    pub(crate) fn is_token(&self, token: &str) -> bool {
+        matches!(self, Self::Token(expected) if same(token.as_bytes(), expected.as_bytes()))
     }
 
-    /// Why nothing may be changed, if that is so.
-    #[must_use]
-    pub fn read_only(&self) -> Option<&str> {
-        match self {
-            Self::Token(_) => None,
-            Self::ReadOnly { reason } => Some(reason),
-        }
+    /// Whether what `peer` says of who asks counts.
+    pub(crate) fn trusts(trusted: &[IpNet], peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        trusted.iter().any(|network| network.contains(&peer))
     }
 }
 
@@ -39,6 +47,10 @@ impl fmt::Debug for Access {
         match self {
             Self::Token(_) => formatter.write_str("Token"),
             Self::ReadOnly { reason } => formatter.debug_struct("ReadOnly").field("reason", reason).finish(),
+            Self::ClusterToken(_) => formatter.write_str("ClusterToken"),
+            Self::Proxy { persons: _, trusted } => {
+                formatter.debug_struct("Proxy").field("trusted", trusted).finish_non_exhaustive()
+            }
         }
     }
 }
@@ -55,10 +67,19 @@ mod tests {
     #[test]
     fn only_the_whole_token_lets_in() {
         let access = Access::Token("abc".to_owned());
-        assert!(access.lets_in(Some("abc")));
-        for token in [None, Some(""), Some("ab"), Some("abd"), Some("abcd")] {
-            assert!(!access.lets_in(token), "{token:?}");
+        assert!(access.is_token("abc"));
+        for token in ["", "ab", "abd", "abcd"] {
+            assert!(!access.is_token(token), "{token:?}");
         }
         assert!(!format!("{access:?}").contains("abc"));
+    }
+
+    #[test]
+    fn only_the_proxy_says_who_asks() {
+        let trusted = ["10.1.0.0/16".parse().expect("a network")];
+        for (peer, counts) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("10.2.0.1", false)] {
+            assert_eq!(Access::trusts(&trusted, peer.parse().expect("an address")), counts, "{peer}");
+        }
+        assert!(!Access::trusts(&[], "10.1.2.3".parse().expect("an address")));
     }
 }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use drey_api::configuration::flatten;
 use drey_flink::FlinkRest;
 use futures::stream::BoxStream;
+use kube::Client;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -110,12 +111,17 @@ pub trait Clusters: Send + Sync + 'static {
     fn flink_pages(&self, cluster: &ClusterName) -> Option<String>;
 
     /// Its processes, the JobManager first; those of the last cluster when there is none now, as far as their logs are
-    /// kept.
-    async fn processes(&self, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError>;
+    /// kept. `client` speaks for whoever asks.
+    async fn processes(&self, client: &Client, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError>;
 
-    /// The log of one of its processes.
-    async fn log(&self, cluster: &ClusterName, process: &str, wanted: LogWanted)
-    -> Result<Log, ClusterError>;
+    /// The log of one of its processes. `client` speaks for whoever asks.
+    async fn log(
+        &self,
+        client: &Client,
+        cluster: &ClusterName,
+        process: &str,
+        wanted: LogWanted,
+    ) -> Result<Log, ClusterError>;
 }
 
 #[cfg(test)]

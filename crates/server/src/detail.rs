@@ -87,14 +87,22 @@ pub(crate) struct GitOps {
 
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct May {
-    patch: Verdict,
-    delete: Verdict,
+    pub(crate) patch: Verdict,
+    pub(crate) update: Verdict,
+    pub(crate) delete: Verdict,
 }
 
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Verdict {
     allowed: bool,
     reason: Option<String>,
+}
+
+impl From<Option<String>> for Verdict {
+    /// Allowed unless there is a reason why not.
+    fn from(why_not: Option<String>) -> Verdict {
+        Verdict { allowed: why_not.is_none(), reason: why_not }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -110,11 +118,10 @@ pub(crate) struct Url {
     url: String,
 }
 
-/// Describes `object`, whose row is `row`. `read_only` says why nothing may be changed.
-pub(crate) fn describe(row: Arc<Row>, object: &Value, read_only: Option<&str>, now: i64) -> Detail {
+/// Describes `object`, whose row is `row`, to somebody who may do `may`.
+pub(crate) fn describe(row: Arc<Row>, object: &Value, may: May, now: i64) -> Detail {
     let story = (row.id.kind == FleetKind::Deployment).then(|| Story::read(object).ok()).flatten();
     let deployed = story.as_ref().and_then(deployed);
-    let verdict = || Verdict { allowed: read_only.is_none(), reason: read_only.map(str::to_owned) };
     Detail {
         now,
         title: Title {
@@ -141,8 +148,8 @@ pub(crate) fn describe(row: Arc<Row>, object: &Value, read_only: Option<&str>, n
                 "{tool} keeps this resource as it is in a repository: what is changed here will be reverted"
             ),
         }),
-        may: May { patch: verdict(), delete: verdict() },
-        actions: actions(&row, story.as_ref(), read_only),
+        actions: actions(&row, story.as_ref(), &may),
+        may,
         links: Vec::new(),
         flink_ui: None,
         row,
@@ -227,9 +234,10 @@ fn restored(story: &Story) -> Option<Restored> {
 }
 
 /// What can be done, and why it cannot.
-fn actions(row: &Row, story: Option<&Story>, read_only: Option<&str>) -> Vec<Action> {
-    let why_not = |action: change::Action| match (read_only, story) {
-        (Some(reason), _) => Some(reason.to_owned()),
+fn actions(row: &Row, story: Option<&Story>, may: &May) -> Vec<Action> {
+    let verdict = |action| if action == change::Action::Delete { &may.delete } else { &may.patch };
+    let why_not = |action: change::Action| match (&verdict(action).reason, story) {
+        (Some(reason), _) => Some(reason.clone()),
         (None, Some(story)) => action.why_not(story),
         (None, None) if action == change::Action::Delete => None,
         (None, None) => {
@@ -264,11 +272,17 @@ pub(crate) fn links(patterns: &[crate::http::Link], key: &Key, row: &Row) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Somebody who may do everything, or nothing for this reason.
+    fn may(reason: Option<&str>) -> May {
+        let verdict = || reason.map(str::to_owned).into();
+        May { patch: verdict(), update: verdict(), delete: verdict() }
+    }
     use serde_json::json;
 
     fn detail(object: &Value) -> Detail {
         let row = Row::of(&"c".into(), FleetKind::Deployment, object).expect("it has a name");
-        describe(Arc::new(row), object, None, 0)
+        describe(Arc::new(row), object, may(None), 0)
     }
 
     fn upgrading() -> Value {
@@ -312,7 +326,7 @@ mod tests {
         assert!(of("savepoint").allowed && of("suspend").allowed);
         assert_eq!(of("resume").reason.as_deref(), Some("it is not suspended"));
         let row = Row::of(&"c".into(), FleetKind::Deployment, &upgrading()).expect("named");
-        let looked_at = describe(Arc::new(row), &upgrading(), Some("read-only"), 0);
+        let looked_at = describe(Arc::new(row), &upgrading(), may(Some("read-only")), 0);
         assert!(
             looked_at
                 .actions

@@ -11,6 +11,7 @@
 //! row. This crate knows no launchers; what runs is behind [`Clusters`].
 
 mod access;
+mod caller;
 mod change;
 mod cluster;
 mod detail;
@@ -21,6 +22,7 @@ mod http;
 mod job_manager;
 mod key;
 mod mask;
+mod persons;
 mod query;
 mod row;
 mod server;
@@ -34,5 +36,7 @@ pub use access::Access;
 pub use cluster::{ClusterError, ClusterName, Clusters, Log, LogWanted, Process, Role};
 pub use heimdall::Heimdall;
 pub use http::{Link, Links};
+pub use ipnet::IpNet;
 pub use key::{FleetKind, Key};
+pub use persons::Persons;
 pub use server::{Dashboard, DashboardConfig, Mode};

@@ -1,6 +1,7 @@
 //! The dashboard as a whole: what it is made of, and how it runs and ends. Refuses to know pages and rows.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::ServiceExt;
@@ -15,7 +16,7 @@ use tower::util::MapRequest;
 use crate::access::Access;
 use crate::cluster::Clusters;
 use crate::heimdall::Heimdall;
-use crate::http::{self, Links};
+use crate::http::{self, Links, Pace};
 use crate::store::Store;
 use crate::vitals::{self, Looks};
 use crate::watch::{self, Scope};
@@ -72,6 +73,7 @@ pub(crate) struct Shared {
     pub(crate) cookie: String,
     pub(crate) store: Store,
     pub(crate) looks: Looks,
+    pub(crate) pace: Pace,
     pub(crate) stop: CancellationToken,
 }
 
@@ -102,6 +104,7 @@ impl Dashboard {
             cookie: format!("drey-{port}"),
             store: Store::default(),
             looks: Looks::default(),
+            pace: Pace::default(),
             stop: CancellationToken::new(),
         });
         Dashboard { shared, scope }
@@ -120,7 +123,8 @@ impl Dashboard {
             stop.cancelled().await;
             ending.cancel();
         };
-        let serving = axum::serve(listener, below.into_make_service()).with_graceful_shutdown(asked);
+        let serving = axum::serve(listener, below.into_make_service_with_connect_info::<SocketAddr>())
+            .with_graceful_shutdown(asked);
         tokio::select! {
             served = async { serving.await } => served,
             () = watch::follow(&scope, &shared.store) => Ok(()),

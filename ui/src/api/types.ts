@@ -51,6 +51,7 @@ export interface Session {
   mode: 'laptop' | 'cluster';
   cluster: string;
   user: string | null;
+  maySignOut: boolean;
   readOnly: boolean;
   readOnlyReason: string | null;
   displayName: string;
@@ -156,7 +157,7 @@ export interface Job {
   jobId: string | null;
   changes: Change[];
   gitops: { tool: string; message: string } | null;
-  may: { patch: May; delete: May };
+  may: { patch: May; update: May; delete: May };
   actions: { name: string; allowed: boolean; reason: string | null }[];
   links: { name: string; url: string }[];
   flinkUi: string | null;

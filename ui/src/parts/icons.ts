@@ -31,6 +31,7 @@ export const ICONS = {
   savepoint: 'M8 2l5 3v6l-5 3-5-3V5z',
   pencil: 'M3 13l.6-2.6L11 3l2 2-7.4 7.4zM9.5 4.5l2 2',
   plus: 'M8 3.5v9M3.5 8h9',
+  out: 'M9 3H3v10h6M6.5 8h7M11 5.5L13.5 8 11 10.5',
 } as const;
 
 export type IconName = keyof typeof ICONS;

@@ -1,7 +1,7 @@
 // Who is looking at what: the answer of the server's session, and whether there is one at all.
 import { clock } from '../api/clock.svelte.ts';
 import { type Failure, failureFrom } from '../api/failure.ts';
-import { apiUrl, getJson, onSignedOut } from '../api/request.ts';
+import { apiUrl, getJson, onSignedOut, send } from '../api/request.ts';
 import type { Session } from '../api/types.ts';
 
 class SessionState {
@@ -27,6 +27,15 @@ class SessionState {
     } catch (error) {
       this.failure = failureFrom(error);
     }
+  }
+
+  async signOut(): Promise<void> {
+    try {
+      await send(apiUrl('sign-out'), { method: 'POST' });
+    } catch {
+      // The page that comes says whether anybody is still signed in.
+    }
+    location.reload();
   }
 }
 

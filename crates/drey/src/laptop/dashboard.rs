@@ -14,6 +14,7 @@ use drey_server::{
     Access, ClusterError, ClusterName, Clusters, Dashboard, DashboardConfig, Heimdall, Links, Log, LogWanted,
     Mode, Process, Role,
 };
+use kube::Client;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +70,7 @@ impl Clusters for LocalClusters {
         Some(format!("http://127.0.0.1:{}/", record.ports.rest))
     }
 
-    async fn processes(&self, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {
+    async fn processes(&self, _client: &Client, cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {
         match self.logs(cluster) {
             Ok(logs) => Ok(logs.into_iter().map(|(process, _)| process).collect()),
             Err(ClusterError::NotFound(_)) => Ok(Vec::new()),
@@ -79,6 +80,7 @@ impl Clusters for LocalClusters {
 
     async fn log(
         &self,
+        _client: &Client,
         cluster: &ClusterName,
         process: &str,
         wanted: LogWanted,

@@ -26,6 +26,7 @@ pub(crate) enum Kind {
     Invalid,
     Conflict,
     Unreachable,
+    TooMany,
     Internal,
 }
 
@@ -53,6 +54,7 @@ impl Refusal {
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::ReadOnly => StatusCode::FORBIDDEN,
             Kind::Unreachable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -4,17 +4,19 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Query as Parameters, State};
+use axum::extract::Query as Parameters;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::answer::{Kind, Refusal};
+use super::visit::Visit;
+use crate::access::Access;
 use crate::fleet::{self, Asked, Fleet};
 use crate::query::{Query, Sort};
 use crate::row::Row;
-use crate::server::{Shared, now_ms};
+use crate::server::now_ms;
 
 /// How many rows an answer has when nobody says.
 const LIMIT: usize = 200;
@@ -38,41 +40,47 @@ impl Wanted {
     }
 }
 
-pub(super) async fn session(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    let read_only = shared.access.read_only();
+pub(super) async fn session(visit: Visit) -> Json<Value> {
+    let read_only = visit.caller.read_only();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "now": now_ms(),
-        "mode": shared.mode,
-        "cluster": &*shared.cluster,
-        "user": null,
+        "mode": visit.mode,
+        "cluster": &*visit.cluster,
+        "user": visit.caller.name(),
+        "maySignOut": matches!(visit.access, Access::ClusterToken(_)),
         "readOnly": read_only.is_some(),
         "readOnlyReason": read_only,
-        "displayName": shared.links.display_name,
-        "links": shared.links.links,
+        "displayName": visit.links.display_name,
+        "links": visit.links.links,
     }))
 }
 
 pub(super) async fn fleet(
-    State(shared): State<Arc<Shared>>,
+    visit: Visit,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Json<Fleet>, Refusal> {
     let asked = wanted.asked()?;
-    let (revision, rows) = shared.store.rows();
-    let fleet = fleet::answer(&rows, revision, &shared.store.news(), &asked, now_ms());
-    shared.looks.note(&fleet.rows);
+    let (revision, rows) = seen(&visit).await?;
+    let fleet = fleet::answer(&rows, revision, &visit.store.news(), &asked, now_ms());
+    visit.looks.note(&fleet.rows);
     Ok(Json(fleet))
+}
+
+/// The rows that whoever asks may see.
+async fn seen(visit: &Visit) -> Result<(u64, Vec<Arc<Row>>), Refusal> {
+    let (revision, mut rows) = visit.store.rows();
+    let sight = visit.caller.sight(rows.iter().map(|row| &row.id)).await?;
+    rows.retain(|row| sight.shows(&row.id));
+    Ok((revision, rows))
 }
 
 const COLUMNS: &str = "namespace,kind,name,health,lifecycle,jobState,sentence,parallelism,taskManagers,cpu,memoryBytes,\
                        flinkVersion,image,lastCheckpoint,started,created\r\n";
 
-pub(super) async fn csv(
-    State(shared): State<Arc<Shared>>,
-    Parameters(wanted): Parameters<Wanted>,
-) -> Result<Response, Refusal> {
+pub(super) async fn csv(visit: Visit, Parameters(wanted): Parameters<Wanted>) -> Result<Response, Refusal> {
     let asked = wanted.asked()?;
-    let (_, rows) = shared.store.rows();
+    let (_, rows) = seen(&visit).await?;
     let mut table = COLUMNS.to_owned();
     for row in fleet::find(&rows, &asked) {
         line(&mut table, row);

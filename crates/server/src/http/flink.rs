@@ -2,66 +2,53 @@
 //! how JobManagers are reached.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::State;
 use drey_flink::{FlinkRest, JobId, RestError};
 use serde_json::Value;
 
 use super::answer::{Kind, Refusal};
 use super::resource::{Address, fetch};
+use super::visit::Visit;
 use crate::cluster::ClusterName;
 use crate::job_manager;
 use crate::key::FleetKind;
-use crate::server::{Shared, now_ms};
+use crate::server::now_ms;
 
 /// How long a page waits for a JobManager.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-pub(super) async fn checkpoints(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (flink, job) = with_job(&shared, address).await?;
+pub(super) async fn checkpoints(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+    let (flink, job) = with_job(&visit, address).await?;
     let found = ask(job_manager::checkpoints(&flink, job)).await?;
     found
         .map(Json)
         .ok_or_else(|| Refusal::new(Kind::Unreachable, "the JobManager does not know the job (yet)"))
 }
 
-pub(super) async fn exceptions(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (flink, job) = with_job(&shared, address).await?;
+pub(super) async fn exceptions(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+    let (flink, job) = with_job(&visit, address).await?;
     Ok(Json(job_manager::exceptions(&ask(flink.exceptions(job)).await?)))
 }
 
-pub(super) async fn graph(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (flink, job) = with_job(&shared, address).await?;
+pub(super) async fn graph(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+    let (flink, job) = with_job(&visit, address).await?;
     Ok(Json(ask(job_manager::graph(&flink, job)).await?))
 }
 
-pub(super) async fn metrics(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (flink, job) = with_job(&shared, address).await?;
+pub(super) async fn metrics(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+    let (flink, job) = with_job(&visit, address).await?;
     Ok(Json(ask(job_manager::metrics(&flink, job, now_ms())).await?))
 }
 
 /// The JobManager of this resource, and the resource.
-async fn reach(shared: &Shared, address: Address) -> Result<(FlinkRest, Value), Refusal> {
-    let (key, object) = fetch(shared, address).await?;
+async fn reach(visit: &Visit, address: Address) -> Result<(FlinkRest, Value), Refusal> {
+    let (key, object) = fetch(visit, address).await?;
     if key.kind != FleetKind::Deployment {
         return Err(Refusal::new(Kind::Unreachable, "this kind has no JobManager of its own"));
     }
-    match shared.clusters.job_manager(&ClusterName::of(&object)).await {
+    match visit.clusters.job_manager(&ClusterName::of(&object)).await {
         Some(flink) => Ok((flink.with_deadline(PATIENCE), object)),
         None => Err(Refusal::new(
             Kind::Unreachable,
@@ -70,8 +57,8 @@ async fn reach(shared: &Shared, address: Address) -> Result<(FlinkRest, Value), 
     }
 }
 
-async fn with_job(shared: &Shared, address: Address) -> Result<(FlinkRest, JobId), Refusal> {
-    let (flink, object) = reach(shared, address).await?;
+async fn with_job(visit: &Visit, address: Address) -> Result<(FlinkRest, JobId), Refusal> {
+    let (flink, object) = reach(visit, address).await?;
     let id = object.pointer("/status/jobStatus/jobId").or_else(|| object.pointer("/status/run/jobId"));
     let id = id.and_then(Value::as_str).and_then(|id| id.parse().ok());
     match id {

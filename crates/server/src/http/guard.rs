@@ -5,12 +5,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::Method;
 use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::answer::{Kind, Refusal};
+use super::{sign_in, who};
+use crate::caller::Caller;
 use crate::server::Shared;
 
 /// Which every request that changes something carries: no form and no foreign page can set it.
@@ -23,7 +25,7 @@ const POLICY: &str = "default-src 'self'; img-src 'self' data:; object-src 'none
 /// Refuses names that are not the server's own, and sets the headers of every answer.
 pub(super) async fn protect(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
     let mut response = match host(&shared, request.headers()) {
-        Ok(()) => match signed_in(&shared, request.uri()) {
+        Ok(()) => match sign_in::by_address(&shared, request.headers(), request.uri()) {
             Some(response) => response,
             None => next.run(request).await,
         },
@@ -42,25 +44,35 @@ pub(super) async fn protect(State(shared): State<Arc<Shared>>, request: Request,
     response
 }
 
-/// Refuses whoever shows no token where one is asked for, and requests that a foreign page may have sent.
-pub(super) async fn let_in(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let headers = request.headers();
-    if !shared.access.lets_in(token(&shared, headers)) {
-        return Refusal::new(Kind::Unauthorized, "this needs the token that drey printed")
-            .hint("open the address that `drey up` prints, or run `drey up` again to see it")
-            .into_response();
-    }
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        if let Some(reason) = shared.access.read_only() {
-            return Refusal::new(Kind::ReadOnly, reason).into_response();
-        }
-        if let Err(refusal) = own_page(headers) {
-            return refusal.into_response();
-        }
-    }
+/// Refuses whoever nobody knows, and requests that a foreign page may have sent.
+pub(super) async fn let_in(State(shared): State<Arc<Shared>>, mut request: Request, next: Next) -> Response {
+    let peer = who::peer(&request);
+    let changes = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let caller = match asker(&shared, request.headers(), peer, changes).await {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal.into_response(),
+    };
+    request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
     response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     response
+}
+
+async fn asker(
+    shared: &Shared,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+    changes: bool,
+) -> Result<Caller, Refusal> {
+    shared.pace.check(peer)?;
+    let caller = who::asks(shared, headers, peer).await?;
+    if changes {
+        if let Some(reason) = caller.read_only() {
+            return Err(Refusal::new(Kind::ReadOnly, reason));
+        }
+        own_page(headers)?;
+    }
+    Ok(caller)
 }
 
 /// A name that leads to this server and is not its own is somebody's trick: a page of theirs would count as of the same
@@ -85,39 +97,8 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// `?token=…` in the printed address becomes a cookie, so that it stands in no history and no link.
-fn signed_in(shared: &Shared, uri: &Uri) -> Option<Response> {
-    let query = uri.query()?;
-    let shown = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-    let rest: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("token=")).collect();
-    let rest = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
-    let path = uri.path().trim_start_matches('/');
-    let base = &shared.base_path;
-    let place = format!("{base}{path}{rest}");
-    let cookie = if shared.access.lets_in(Some(shown)) {
-        format!("{}={shown}; Path={base}; HttpOnly; SameSite=Strict", shared.cookie)
-    } else {
-        format!("{}=; Path={base}; HttpOnly; SameSite=Strict; Max-Age=0", shared.cookie)
-    };
-    let headers = [
-        (header::LOCATION, HeaderValue::from_str(&place).ok()?),
-        (header::SET_COOKIE, HeaderValue::from_str(&cookie).ok()?),
-    ];
-    Some((StatusCode::SEE_OTHER, headers).into_response())
-}
-
-fn token<'a>(shared: &Shared, headers: &'a HeaderMap) -> Option<&'a str> {
-    let bearer =
-        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    bearer.or_else(|| {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        cookies.flat_map(|cookies| cookies.split(';')).find_map(|cookie| {
-            cookie.trim().split_once('=').filter(|(name, _)| *name == shared.cookie).map(|(_, value)| value)
-        })
-    })
-}
-
-fn own_page(headers: &HeaderMap) -> Result<(), Refusal> {
+/// Refuses what no page of the dashboard has sent.
+pub(super) fn own_page(headers: &HeaderMap) -> Result<(), Refusal> {
     let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     let foreign = text(header::ORIGIN)
         .is_some_and(|origin| origin.split_once("://").map(|(_, host)| host) != text(header::HOST));

@@ -12,6 +12,7 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::answer::Refusal;
+use super::visit::Visit;
 use crate::heimdall::{self, Job};
 use crate::key::FleetKind;
 use crate::server::Shared;
@@ -19,10 +20,10 @@ use crate::server::Shared;
 /// How many objects one page of a list holds.
 const PAGE: u32 = 500;
 
-pub(super) async fn jobs(State(shared): State<Arc<Shared>>) -> Result<Json<Vec<Job>>, Refusal> {
+pub(super) async fn jobs(visit: Visit) -> Result<Json<Vec<Job>>, Refusal> {
     let resource = FleetKind::Deployment.resource();
-    let client = &shared.client;
-    let scopes: Vec<Api<DynamicObject>> = match shared.namespaces.as_slice() {
+    let client = &visit.client();
+    let scopes: Vec<Api<DynamicObject>> = match visit.namespaces.as_slice() {
         [] => vec![Api::all_with(client.clone(), &resource)],
         some => some.iter().map(|name| Api::namespaced_with(client.clone(), name, &resource)).collect(),
     };
@@ -44,8 +45,8 @@ async fn list(api: &Api<DynamicObject>) -> Result<Vec<Job>, kube::Error> {
     }
 }
 
-pub(super) async fn config(State(shared): State<Arc<Shared>>) -> Json<Value> {
-    Json(shared.heimdall.config())
+pub(super) async fn config(visit: Visit) -> Json<Value> {
+    Json(visit.heimdall.config())
 }
 
 pub(super) async fn live() -> Json<Value> {

@@ -2,11 +2,10 @@
 //! know where logs are kept.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Query as Parameters, State};
+use axum::extract::{Path, Query as Parameters};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -17,8 +16,8 @@ use serde_json::{Value, json};
 
 use super::answer::{Kind, Refusal};
 use super::resource::{Address, fetch};
+use super::visit::Visit;
 use crate::cluster::{ClusterError, ClusterName, Log, LogWanted, Role};
-use crate::server::Shared;
 
 /// How much of the end is shown when nobody says.
 const TAIL_BYTES: u64 = 256 * 1024;
@@ -47,12 +46,9 @@ impl From<ClusterError> for Refusal {
     }
 }
 
-pub(super) async fn processes(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (_, object) = fetch(&shared, address).await?;
-    let processes = shared.clusters.processes(&ClusterName::of(&object)).await?;
+pub(super) async fn processes(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+    let (_, object) = fetch(&visit, address).await?;
+    let processes = visit.clusters.processes(&visit.client(), &ClusterName::of(&object)).await?;
     let shown = processes.iter().map(|process| {
         let name = match process.role {
             Role::JobManager if process.id == "jobmanager" => "JobManager",
@@ -64,11 +60,11 @@ pub(super) async fn processes(
 }
 
 pub(super) async fn log(
-    State(shared): State<Arc<Shared>>,
+    visit: Visit,
     Path((namespace, kind, name, process)): LogAddress,
     Parameters(wanted): Parameters<Wanted>,
 ) -> Result<Response, Refusal> {
-    let (_, object) = fetch(&shared, Path((namespace, kind, name.clone()))).await?;
+    let (_, object) = fetch(&visit, Path((namespace, kind, name.clone()))).await?;
     let tail_bytes = wanted.bytes.unwrap_or(TAIL_BYTES).min(TAIL_BYTES_MAX);
     let part = LogWanted {
         tail_bytes: (!wanted.download).then_some(tail_bytes),
@@ -76,7 +72,7 @@ pub(super) async fn log(
         follow: false,
     };
     let cluster = ClusterName::of(&object);
-    let Log { truncated, pieces } = shared.clusters.log(&cluster, &process, part).await?;
+    let Log { truncated, pieces } = visit.clusters.log(&visit.client(), &cluster, &process, part).await?;
     let mut response = Body::from_stream(pieces).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
@@ -92,13 +88,13 @@ pub(super) async fn log(
 }
 
 pub(super) async fn stream(
-    State(shared): State<Arc<Shared>>,
+    visit: Visit,
     Path((namespace, kind, name, process)): LogAddress,
 ) -> Result<Response, Refusal> {
-    let (_, object) = fetch(&shared, Path((namespace, kind, name))).await?;
+    let (_, object) = fetch(&visit, Path((namespace, kind, name))).await?;
     let wanted = LogWanted { tail_bytes: Some(0), previous: false, follow: true };
-    let log = shared.clusters.log(&ClusterName::of(&object), &process, wanted).await?;
-    let stop = shared.stop.clone();
+    let log = visit.clusters.log(&visit.client(), &ClusterName::of(&object), &process, wanted).await?;
+    let stop = visit.stop.clone();
     let lines = texts(log.pieces).take_until(stop.cancelled_owned()).map(|text| {
         Ok::<_, Infallible>(Event::default().event("lines").data(json!({ "text": text }).to_string()))
     });

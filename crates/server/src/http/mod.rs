@@ -7,8 +7,12 @@ mod flink;
 mod guard;
 mod heimdall;
 mod logs;
+mod pace;
 mod resource;
+mod sign_in;
 mod stream;
+mod visit;
+mod who;
 mod writes;
 
 use std::sync::Arc;
@@ -19,6 +23,7 @@ use axum::routing::{get, post};
 use serde::Serialize;
 
 use crate::server::Shared;
+pub(crate) use pace::Pace;
 
 /// Links to elsewhere, and the name that rows are shown by: patterns with `$jobName`, `$namespace` and
 /// `$metadata.<label>`.
@@ -62,7 +67,9 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/ns/{namespace}/{kind}/{name}/logs/{process}/stream", get(logs::stream))
         .fallback(answer::no_such_address)
         .method_not_allowed_fallback(answer::no_such_method)
-        .layer(from_fn_with_state(shared.clone(), guard::let_in));
+        .layer(from_fn_with_state(shared.clone(), guard::let_in))
+        .route("/sign-in", post(sign_in::sign_in))
+        .route("/sign-out", post(sign_in::sign_out));
     let of_heimdall = Router::new()
         .route("/jobs", get(heimdall::jobs))
         .route("/config", get(heimdall::config))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
@@ -11,12 +11,14 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::answer::{Kind, Refusal};
+use super::visit::Visit;
+use crate::caller::on;
 use crate::cluster::ClusterName;
-use crate::detail::{self, Detail};
+use crate::detail::{self, Detail, May};
 use crate::key::{FleetKind, Key};
 use crate::mask::mask;
 use crate::row::Row;
-use crate::server::{Shared, now_ms};
+use crate::server::now_ms;
 use crate::{snapshots, timeline};
 
 /// The most events that are read of one resource.
@@ -25,55 +27,54 @@ const EVENTS_MAX: u32 = 500;
 /// The parts of the address.
 pub(super) type Address = Path<(String, String, String)>;
 
-pub(super) async fn detail(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Detail>, Refusal> {
-    let (key, mut object) = fetch(&shared, address).await?;
-    let row = row(&shared, &key, &object)?;
+pub(super) async fn detail(visit: Visit, address: Address) -> Result<Json<Detail>, Refusal> {
+    let (key, mut object) = fetch(&visit, address).await?;
+    let row = row(&visit, &key, &object)?;
     let cluster = ClusterName::of(&object);
     mask(&mut object);
-    let links = detail::links(&shared.links.links, &key, &row);
-    let mut detail = detail::describe(row, &object, shared.access.read_only(), now_ms());
+    let links = detail::links(&visit.links.links, &key, &row);
+    let place = Some(key.namespace.clone());
+    let may = May {
+        patch: visit.caller.why_not(on("patch", key.kind, place.clone())).await?.into(),
+        update: visit.caller.why_not(on("update", key.kind, place.clone())).await?.into(),
+        delete: visit.caller.why_not(on("delete", key.kind, place)).await?.into(),
+    };
+    let mut detail = detail::describe(row, &object, may, now_ms());
     detail.links = links;
-    detail.flink_ui = shared.clusters.flink_pages(&cluster);
+    detail.flink_ui = visit.clusters.flink_pages(&cluster);
     Ok(Json(detail))
 }
 
-pub(super) async fn yaml(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (_, mut object) = fetch(&shared, address).await?;
+pub(super) async fn yaml(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+    let (_, mut object) = fetch(&visit, address).await?;
     let masked = mask(&mut object);
     let yaml = to_yaml(&object)?;
     let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
     Ok(Json(json!({ "yaml": yaml, "version": version, "masked": masked })))
 }
 
-pub(super) async fn timeline(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (key, object) = fetch(&shared, address).await?;
-    let events: Api<Event> = Api::namespaced(shared.client.clone(), &key.namespace);
+pub(super) async fn timeline(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+    let (key, object) = fetch(&visit, address).await?;
+    let events: Api<Event> = Api::namespaced(visit.client(), &key.namespace);
     let kind = key.kind.resource().kind;
     let selector = format!("involvedObject.kind={kind},involvedObject.name={}", key.name);
     let params = ListParams::default().fields(&selector).limit(EVENTS_MAX);
-    let events = events.list(&params).await?;
-    Ok(Json(json!({ "items": timeline::of(&object, &events.items) })))
+    let events = match events.list(&params).await {
+        Ok(events) => events.items,
+        // Whoever may see the resource and not the events of its namespace sees what the resource itself remembers.
+        Err(kube::Error::Api(status)) if status.code == 403 => Vec::new(),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Json(json!({ "items": timeline::of(&object, &events) })))
 }
 
-pub(super) async fn snapshots(
-    State(shared): State<Arc<Shared>>,
-    address: Address,
-) -> Result<Json<Value>, Refusal> {
-    let (key, object) = fetch(&shared, address).await?;
-    let (_, rows) = shared.store.rows();
+pub(super) async fn snapshots(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+    let (key, object) = fetch(&visit, address).await?;
+    let (_, rows) = visit.store.rows();
     let of_it =
         rows.iter().filter(|row| row.id.kind == FleetKind::Snapshot && row.parent.as_ref() == Some(&key));
     let names: Vec<String> = of_it.map(|row| row.name.to_string()).collect();
-    let api = api(&shared, &key.namespace, FleetKind::Snapshot);
+    let api = api(&visit, &key.namespace, FleetKind::Snapshot);
     let found = futures::future::join_all(names.iter().map(|name| api.get_opt(name))).await;
     let found =
         found.into_iter().filter_map(|read| serde_json::to_value(read.ok()??).ok()).collect::<Vec<_>>();
@@ -81,7 +82,7 @@ pub(super) async fn snapshots(
 }
 
 pub(super) async fn fetch(
-    shared: &Shared,
+    visit: &Visit,
     Path((namespace, kind, name)): Address,
 ) -> Result<(Key, Value), Refusal> {
     let Some(kind) = FleetKind::from_plural(&kind) else {
@@ -90,13 +91,13 @@ pub(super) async fn fetch(
     if !is_name(&namespace) || !is_name(&name) {
         return Err(Refusal::new(Kind::NotFound, "no resource is called that"));
     }
-    let object = api(shared, &namespace, kind).get(&name).await?;
+    let object = api(visit, &namespace, kind).get(&name).await?;
     Ok((Key::new(&namespace, kind, &name), as_value(object)?))
 }
 
 /// The resources of one kind in a namespace.
-pub(super) fn api(shared: &Shared, namespace: &str, kind: FleetKind) -> Api<DynamicObject> {
-    Api::namespaced_with(shared.client.clone(), namespace, &kind.resource())
+pub(super) fn api(visit: &Visit, namespace: &str, kind: FleetKind) -> Api<DynamicObject> {
+    Api::namespaced_with(visit.client(), namespace, &kind.resource())
 }
 
 pub(super) fn as_value(object: DynamicObject) -> Result<Value, Refusal> {
@@ -116,9 +117,9 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The row with what only JobManagers tell, when it is known.
-fn row(shared: &Shared, key: &Key, object: &Value) -> Result<Arc<Row>, Refusal> {
-    let mut row = Row::of(&shared.cluster, key.kind, object)
+fn row(visit: &Visit, key: &Key, object: &Value) -> Result<Arc<Row>, Refusal> {
+    let mut row = Row::of(&visit.cluster, key.kind, object)
         .ok_or_else(|| Refusal::new(Kind::Internal, "the object has no name"))?;
-    row.remember(&shared.store);
+    row.remember(&visit.store);
     Ok(Arc::new(row))
 }

@@ -2,10 +2,8 @@
 //! waits for it never grows. Refuses to know what is in a row.
 
 use std::convert::Infallible;
-use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
@@ -13,8 +11,9 @@ use futures::Stream;
 use serde_json::json;
 use tokio::time::{Instant, sleep_until};
 
-use crate::server::{Shared, now_ms};
-use crate::store::{Changes, News, Stale, Store};
+use super::visit::Visit;
+use crate::server::now_ms;
+use crate::store::{Changes, News, Stale};
 
 /// How often a stream without news gives a sign of life.
 const BEAT: Duration = Duration::from_secs(5);
@@ -23,9 +22,9 @@ const TOGETHER: Duration = Duration::from_millis(100);
 /// More rows at once than this are read faster as a window.
 const ROWS_MAX: usize = 2_000;
 
-pub(super) async fn stream(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+pub(super) async fn stream(visit: Visit, headers: HeaderMap) -> Response {
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
-    let events = events(shared, last);
+    let events = events(visit, last);
     let mut response = Sse::new(events).into_response();
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
@@ -35,7 +34,7 @@ pub(super) async fn stream(State(shared): State<Arc<Shared>>, headers: HeaderMap
 
 /// Where one reader is.
 struct Reader {
-    shared: Arc<Shared>,
+    visit: Visit,
     news: tokio::sync::watch::Receiver<News>,
     seen: u64,
     stale: Option<Stale>,
@@ -44,8 +43,8 @@ struct Reader {
     beat_at: Instant,
 }
 
-fn events(shared: Arc<Shared>, last: Option<u64>) -> impl Stream<Item = Result<Event, Infallible>> {
-    let news = shared.store.subscribe();
+fn events(visit: Visit, last: Option<u64>) -> impl Stream<Item = Result<Event, Infallible>> {
+    let news = visit.store.subscribe();
     let now = news.borrow().clone();
     let reader = Reader {
         seen: last.unwrap_or(now.revision),
@@ -54,7 +53,7 @@ fn events(shared: Arc<Shared>, last: Option<u64>) -> impl Stream<Item = Result<E
         greeted: false,
         beat_at: Instant::now() + BEAT,
         news,
-        shared,
+        visit,
     };
     futures::stream::unfold(reader, |mut reader| async move {
         let event = reader.next().await?;
@@ -71,7 +70,7 @@ impl Reader {
         }
         loop {
             let news = self.news.borrow_and_update().clone();
-            if let Some(event) = self.told(&news) {
+            if let Some(event) = self.told(&news).await {
                 self.beat_at = Instant::now() + BEAT;
                 return Some(event);
             }
@@ -85,7 +84,7 @@ impl Reader {
                     self.beat_at = Instant::now() + BEAT;
                     return Some(Event::default().event("beat").data(json!({ "now": now_ms() }).to_string()));
                 }
-                () = self.shared.stop.cancelled() => return None,
+                () = self.visit.stop.cancelled() => return None,
             }
         }
     }
@@ -96,7 +95,7 @@ impl Reader {
         Event::default().event("hello").data(hello.to_string())
     }
 
-    fn told(&mut self, news: &News) -> Option<Event> {
+    async fn told(&mut self, news: &News) -> Option<Event> {
         if news.stale != self.stale {
             self.stale.clone_from(&news.stale);
             return Some(match &self.stale {
@@ -111,24 +110,35 @@ impl Reader {
         if news.revision == self.seen {
             return None;
         }
-        Some(self.rows())
+        self.rows().await
     }
 
-    fn rows(&mut self) -> Event {
-        let store: &Store = &self.shared.store;
-        match store.changes_after(self.seen) {
-            Changes::Some { revision, upserts, deletes } if upserts.len() + deletes.len() <= ROWS_MAX => {
+    /// What changed for whoever reads; `None` when that is nothing.
+    async fn rows(&mut self) -> Option<Event> {
+        let visit = self.visit.clone();
+        Some(match visit.store.changes_after(self.seen) {
+            Changes::Some { revision, mut upserts, mut deletes }
+                if upserts.len() + deletes.len() <= ROWS_MAX =>
+            {
                 self.seen = revision;
+                let places = upserts.iter().map(|row| &row.id).chain(&deletes);
+                // Whose rights cannot be asked for now reads anew, and hears there why.
+                let Ok(sight) = visit.caller.sight(places).await else { return Some(self.reset(revision)) };
+                upserts.retain(|row| sight.shows(&row.id));
+                deletes.retain(|key| sight.shows(key));
+                if upserts.is_empty() && deletes.is_empty() {
+                    return None;
+                }
                 let rows =
                     json!({ "revision": revision, "now": now_ms(), "upserts": upserts, "deletes": deletes });
                 Event::default().id(revision.to_string()).event("rows").data(rows.to_string())
             }
             Changes::Some { revision, .. } => self.reset(revision),
             Changes::TooMany => {
-                let revision = store.news().revision;
+                let revision = visit.store.news().revision;
                 self.reset(revision)
             }
-        }
+        })
     }
 
     fn reset(&mut self, revision: u64) -> Event {

@@ -1,10 +1,8 @@
 //! What a person asks to be changed: always a patch of the resource, said before it is sent, and written down after.
 //! Refuses to touch anything but the resource.
 
-use std::sync::Arc;
-
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use drey_api::kinds::{self, FlinkDeploymentSpec};
 use drey_api::story::Story;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
@@ -14,25 +12,28 @@ use serde_json::{Value, json};
 
 use super::answer::{Kind, Refusal};
 use super::resource::{api, as_value, fetch, to_yaml};
+use super::visit::Visit;
+use crate::caller::on;
 use crate::change::{self, Action, Wanted};
 use crate::detail;
 use crate::effect::{self, Outcome};
 use crate::key::{FleetKind, Key};
 use crate::mask;
 use crate::row::Row;
-use crate::server::Shared;
 
 type ActionAddress = Path<(String, String, String, String)>;
 
 pub(super) async fn act(
-    State(shared): State<Arc<Shared>>,
+    visit: Visit,
     Path((namespace, kind, name, action)): ActionAddress,
     Json(wanted): Json<Wanted>,
 ) -> Result<Json<Value>, Refusal> {
     let Some(action) = Action::from_word(&action) else {
         return Err(Refusal::new(Kind::NotFound, format!("`{action}` is no action")));
     };
-    let (key, object) = fetch(&shared, Path((namespace, kind, name))).await?;
+    let (key, object) = fetch(&visit, Path((namespace, kind, name))).await?;
+    let verb = if action == Action::Delete { "delete" } else { "patch" };
+    visit.must(on(verb, key.kind, Some(key.namespace.clone()))).await?;
     let (patch, outcome) = plan(&key, &object, action, &wanted)?;
     let mut applied = None;
     if !wanted.dry_run {
@@ -41,17 +42,17 @@ pub(super) async fn act(
                 Refusal::new(Kind::Invalid, format!("type the name `{}` to go on", key.name)).on("confirm")
             );
         }
-        applied = Some(send(&shared, &key, &object, patch.as_ref(), &wanted).await);
+        applied = Some(send(&visit, &key, &object, patch.as_ref(), &wanted).await);
         let result = applied.as_ref().is_some_and(Result::is_ok);
-        audit(&key, action.as_str(), patch.as_ref(), result);
+        audit(&visit, &key, action.as_str(), patch.as_ref(), result);
     }
     let object = applied.transpose()?;
-    let row = object.as_ref().and_then(|object| Row::of(&shared.cluster, key.kind, object));
+    let row = object.as_ref().and_then(|object| Row::of(&visit.cluster, key.kind, object));
     Ok(Json(json!({
         "patch": shown(&key, patch.as_ref())?,
         "effect": outcome.effect,
         "dangerous": outcome.dangerous,
-        "warnings": warnings(&shared, &key),
+        "warnings": warnings(&visit, &key),
         "applied": object.is_some(),
         "row": row,
     })))
@@ -101,13 +102,13 @@ fn read_spec(object: &Value) -> Result<FlinkDeploymentSpec, Refusal> {
 }
 
 async fn send(
-    shared: &Shared,
+    visit: &Visit,
     key: &Key,
     object: &Value,
     patch: Option<&Value>,
     wanted: &Wanted,
 ) -> Result<Value, Refusal> {
-    let api = api(shared, &key.namespace, key.kind);
+    let api = api(visit, &key.namespace, key.kind);
     let Some(patch) = patch else {
         let uid = object.pointer("/metadata/uid").and_then(Value::as_str).map(str::to_owned);
         let preconditions = Preconditions { uid, resource_version: wanted.version.clone() };
@@ -135,8 +136,8 @@ fn shown(key: &Key, patch: Option<&Value>) -> Result<String, Refusal> {
     to_yaml(patch)
 }
 
-fn warnings(shared: &Shared, key: &Key) -> Vec<String> {
-    let tool = shared.store.row(key).and_then(|row| row.gitops);
+fn warnings(visit: &Visit, key: &Key) -> Vec<String> {
+    let tool = visit.store.row(key).and_then(|row| row.gitops);
     tool.map(|tool| {
         format!("{tool} keeps this resource as it is in a repository and will revert this; change it there")
     })
@@ -145,9 +146,10 @@ fn warnings(shared: &Shared, key: &Key) -> Vec<String> {
 }
 
 /// One line for each thing that somebody asked for.
-fn audit(key: &Key, action: &str, patch: Option<&Value>, applied: bool) {
+fn audit(visit: &Visit, key: &Key, action: &str, patch: Option<&Value>, applied: bool) {
     let patch = patch.map(drey_api::secrets::blot).unwrap_or_default();
-    tracing::info!(target: "drey::audit", resource = %key, action, %patch, applied, "asked for on the dashboard");
+    let user = visit.caller.name().unwrap_or("-");
+    tracing::info!(target: "drey::audit", user, resource = %key, action, %patch, applied, "asked for on the dashboard");
 }
 
 /// An edited object.
@@ -161,11 +163,11 @@ pub(super) struct Edited {
 }
 
 pub(super) async fn edit(
-    State(shared): State<Arc<Shared>>,
+    visit: Visit,
     Path(address): Path<(String, String, String)>,
     Json(edited): Json<Edited>,
 ) -> Result<Json<Value>, Refusal> {
-    let (key, live) = fetch(&shared, Path(address)).await?;
+    let (key, live) = fetch(&visit, Path(address)).await?;
     let wanted = parse(&key, &live, &edited)?;
     let (changes, outcome) = match key.kind {
         FleetKind::Deployment => of_deployment(&live, &wanted)?,
@@ -176,9 +178,9 @@ pub(super) async fn edit(
     let object: DynamicObject = serde_json::from_value(wanted)
         .map_err(|error| Refusal::new(Kind::Invalid, format!("this is no object: {error}")))?;
     let params = PostParams { dry_run: edited.dry_run, field_manager: None };
-    let sent = api(&shared, &key.namespace, key.kind).replace(&key.name, &params, &object).await;
+    let sent = api(&visit, &key.namespace, key.kind).replace(&key.name, &params, &object).await;
     if !edited.dry_run {
-        audit(&key, "edit", None, sent.is_ok());
+        audit(&visit, &key, "edit", None, sent.is_ok());
     }
     let problems = match sent {
         Ok(_) => Vec::new(),

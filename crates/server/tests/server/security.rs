@@ -1,6 +1,6 @@
 //! Hostile requests, and what each is answered.
 
-use drey_server::Access;
+use drey_server::{Access, Persons};
 use reqwest::Method;
 use reqwest::header::{COOKIE, HOST, ORIGIN};
 use serde_json::{Value, json};
@@ -92,5 +92,54 @@ async fn every_answer_tells_browsers_to_load_nothing_from_elsewhere() {
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
         assert!(header("content-security-policy").starts_with("default-src 'self'"), "{path}");
         assert_eq!(header("x-content-type-options"), "nosniff", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn signing_in_makes_a_cookie_that_no_script_reads_and_signing_out_ends_it() {
+    let world = World::start(Setup::default()).await;
+    let sign_in = async |token: &str| {
+        let request = world.stranger(Method::POST, "api/v1/sign-in").header("x-drey", "1");
+        request.json(&json!({ "token": token })).send().await.unwrap()
+    };
+    for token in ["guess", "", &format!("{TOKEN}; Path=/"), "a\r\nb"] {
+        let answer = sign_in(token).await;
+        assert_eq!((answer.status().as_u16(), answer.headers().get("set-cookie")), (401, None), "{token}");
+    }
+    let answer = sign_in(&format!(" {TOKEN}\n")).await;
+    assert_eq!(answer.status(), 204);
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+    let pair = cookie.split(';').next().unwrap();
+    let inside = world.stranger(Method::GET, "api/v1/session").header(COOKIE, pair).send().await.unwrap();
+    assert_eq!(inside.status(), 200);
+    let out = world.stranger(Method::POST, "api/v1/sign-out").header("x-drey", "1").send().await.unwrap();
+    assert!(out.headers()["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    let foreign = world.stranger(Method::POST, "api/v1/sign-in").json(&json!({ "token": TOKEN }));
+    assert_eq!(foreign.send().await.unwrap().status(), 403, "only its own page signs somebody in");
+}
+
+#[tokio::test]
+async fn what_a_stranger_says_of_himself_does_not_count() {
+    let nowhere = || Persons::of(kube::Config::new("http://127.0.0.1:9".parse().unwrap()));
+    let of_proxy = |trusted: &[&str]| {
+        let trusted = trusted.iter().map(|network| network.parse().unwrap()).collect();
+        Access::Proxy { persons: nowhere(), trusted }
+    };
+    for (access, status) in [
+        (of_proxy(&["10.0.0.0/8"]), 401),
+        // The proxy is believed, and the API server has to know whom it names.
+        (of_proxy(&["127.0.0.1/32"]), 503),
+        (Access::ClusterToken(nowhere()), 401),
+    ] {
+        let what = format!("{access:?}");
+        let world = World::unwatched(Setup { access, ..Setup::default() }).await;
+        for path in ["api/v1/fleet", "api/v1/session", "api/v1/stream", "jobs"] {
+            let request = world.stranger(Method::GET, path).header("x-forwarded-user", "admin");
+            let answer = request.header("x-forwarded-groups", "ops").send().await.unwrap();
+            assert_eq!(answer.status().as_u16(), status, "{what} {path}");
+        }
+        let reserved = world.stranger(Method::GET, "api/v1/fleet").header("x-forwarded-user", "system:admin");
+        assert!(matches!(reserved.send().await.unwrap().status().as_u16(), 401 | 403), "{what}");
     }
 }

@@ -12,8 +12,8 @@ use drey_server::{
 };
 use futures::StreamExt;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::Api;
 use kube::api::{DynamicObject, Patch, PatchParams, PostParams};
+use kube::{Api, Client};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -39,12 +39,17 @@ impl Clusters for FakeClusters {
         None
     }
 
-    async fn processes(&self, _cluster: &ClusterName) -> Result<Vec<Process>, ClusterError> {
+    async fn processes(
+        &self,
+        _client: &Client,
+        _cluster: &ClusterName,
+    ) -> Result<Vec<Process>, ClusterError> {
         Ok(vec![Process { role: Role::JobManager, id: "jobmanager".to_owned() }])
     }
 
     async fn log(
         &self,
+        _client: &Client,
         _cluster: &ClusterName,
         process: &str,
         wanted: LogWanted,
@@ -80,6 +85,13 @@ impl Default for Setup {
 
 impl World {
     pub(crate) async fn start(setup: Setup) -> World {
+        let world = World::unwatched(setup).await;
+        world.until("api/v1/fleet", |fleet| fleet["complete"] == true).await;
+        world
+    }
+
+    /// One whose fleet nobody has waited for.
+    pub(crate) async fn unwatched(setup: Setup) -> World {
         drop(rustls::crypto::ring::default_provider().install_default());
         let api = ApiServer::in_memory().unwrap();
         let definitions: Api<CustomResourceDefinition> = Api::all(api.client("default"));
@@ -110,9 +122,7 @@ impl World {
         let serving = Dashboard::new(config, port).serve(listener, stop.clone());
         tokio::spawn(serving);
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let world = World { api, base, http, _stop: stop.drop_guard() };
-        world.until("api/v1/fleet", |fleet| fleet["complete"] == true).await;
-        world
+        World { api, base, http, _stop: stop.drop_guard() }
     }
 
     /// A request of somebody who may come in.
