@@ -118,6 +118,10 @@ impl Tier {
             }
             Self::T5 => {
                 let drey = build_drey("dev")?;
+                match kube::prepare() {
+                    Ok(programs) => testbed::sign_in(&drey, &programs, counts)?,
+                    Err(error) => skipped.push(format!("real Kubernetes: {error:#}")),
+                }
                 testbed::dashboard(&drey, &needs::example_jar()?, counts)
             }
         }

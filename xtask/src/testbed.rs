@@ -112,3 +112,10 @@ pub(crate) fn dashboard(drey: &Path, jar: &Path, counts: &mut Counts) -> Result<
     dashboard.arg("--ui").arg(needs::front_end()?);
     counted(dashboard, counts)
 }
+
+/// The dashboard of a real Kubernetes API, as people with different rights see it.
+pub(crate) fn sign_in(drey: &Path, programs: &Path, counts: &mut Counts) -> Result<()> {
+    let mut sign_in = testbed("dev", &["sign-in", "--drey"]);
+    sign_in.arg(drey).arg("--programs").arg(programs).arg("--ui").arg(needs::front_end()?);
+    counted(sign_in, counts)
+}

@@ -11,6 +11,7 @@
 //! row. This crate knows no launchers; what runs is behind [`Clusters`].
 
 mod access;
+mod audit;
 mod caller;
 mod change;
 mod cluster;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::answer::{Kind, Refusal};
 use super::resource::{api, as_value, fetch, to_yaml};
 use super::visit::Visit;
+use crate::audit::{self, Deed};
 use crate::caller::on;
 use crate::change::{self, Action, Wanted};
 use crate::detail;
@@ -44,7 +45,7 @@ pub(super) async fn act(
         }
         applied = Some(send(&visit, &key, &object, patch.as_ref(), &wanted).await);
         let result = applied.as_ref().is_some_and(Result::is_ok);
-        audit(&visit, &key, action.as_str(), patch.as_ref(), result);
+        audit(&visit, &key, &object, action.as_str(), patch.as_ref(), result);
     }
     let object = applied.transpose()?;
     let row = object.as_ref().and_then(|object| Row::of(&visit.cluster, key.kind, object));
@@ -145,11 +146,10 @@ fn warnings(visit: &Visit, key: &Key) -> Vec<String> {
     .collect()
 }
 
-/// One line for each thing that somebody asked for.
-fn audit(visit: &Visit, key: &Key, action: &str, patch: Option<&Value>, applied: bool) {
-    let patch = patch.map(drey_api::secrets::blot).unwrap_or_default();
-    let user = visit.caller.name().unwrap_or("-");
-    tracing::info!(target: "drey::audit", user, resource = %key, action, %patch, applied, "asked for on the dashboard");
+fn audit(visit: &Visit, key: &Key, object: &Value, action: &str, patch: Option<&Value>, applied: bool) {
+    let patch = patch.map(drey_api::secrets::blot);
+    let user = visit.caller.name();
+    audit::note(&visit.shared.client, &Deed { key, object, user, action, patch, applied });
 }
 
 /// An edited object.
@@ -180,7 +180,7 @@ pub(super) async fn edit(
     let params = PostParams { dry_run: edited.dry_run, field_manager: None };
     let sent = api(&visit, &key.namespace, key.kind).replace(&key.name, &params, &object).await;
     if !edited.dry_run {
-        audit(&visit, &key, "edit", None, sent.is_ok());
+        audit(&visit, &key, &live, "edit", None, sent.is_ok());
     }
     let problems = match sent {
         Ok(_) => Vec::new(),

@@ -27,6 +27,8 @@ async fn an_action_is_said_first_and_then_a_patch() {
         "{done}"
     );
     assert_eq!(spec(&world).await["job"]["parallelism"], 4);
+    let asked = |timeline: &Value| timeline.to_string().contains("`rescale` was asked for on the dashboard");
+    world.until(&format!("{A}/timeline"), asked).await;
     let (status, refused) = world.post(&format!("{A}/actions/rescale"), &json!({ "parallelism": 0 })).await;
     assert_eq!((status, &refused["error"]["field"]), (400, &json!("parallelism")));
     let (status, refused) = world.post(&format!("{A}/actions/resume"), &json!({})).await;

@@ -24,6 +24,7 @@ mod place;
 mod random;
 mod rights;
 mod scenarios;
+mod sign_in;
 mod soak;
 mod stage;
 mod steps;
@@ -52,6 +53,8 @@ enum Part {
     Takeover(takeover::Args),
     /// Walk through the dashboard of laptop mode in a real Chromium; ends with `N passed, N failed`
     Dashboard(dashboard::Args),
+    /// Sign in to the dashboard of a real Kubernetes API as people with different rights; ends with `N passed, N failed`
+    SignIn(sign_in::Args),
     /// Use the real kubectl on laptop mode; ends with `N passed, N failed`
     Tools(tools::Args),
     /// Kill processes at random moments of random upgrades
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Part::BadInput(args) => bad_input::run(&args),
         Part::Takeover(args) => takeover::run(&args),
         Part::Dashboard(args) => dashboard::run(&args),
+        Part::SignIn(args) => sign_in::run(&args),
         Part::Tools(args) => tools::run(&args),
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),
