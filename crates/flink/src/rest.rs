@@ -62,6 +62,20 @@ impl FlinkRest {
         &self.base
     }
 
+    /// One page or file of Flink's own front end, or one answer that it reads: whatever is at `path`, as it comes.
+    ///
+    /// # Errors
+    /// Whether or not it was sent, nothing was changed: [`RestError`] says why there is no answer. A status that is no
+    /// success is an answer.
+    pub async fn page(
+        &self,
+        path: &str,
+        query: Option<&str>,
+        accept: Option<&str>,
+    ) -> Result<reqwest::Response, RestError> {
+        transport::page(&self.http, &self.base, self.deadline, (path, query, accept)).await
+    }
+
     /// Version, slots and job counts.
     ///
     /// # Errors

@@ -107,7 +107,8 @@ pub trait Clusters: Send + Sync + 'static {
     /// Flink's REST interface of its cluster; `None` when it has none.
     async fn job_manager(&self, cluster: &ClusterName) -> Option<FlinkRest>;
 
-    /// Address of Flink's own pages, as the browser of whoever looks reaches them; `None` when it does not.
+    /// Address of Flink's own pages, as the browser of whoever looks reaches them without this server; `None` when it does
+    /// not.
     fn flink_pages(&self, cluster: &ClusterName) -> Option<String>;
 
     /// Its processes, the JobManager first; those of the last cluster when there is none now, as far as their logs are

@@ -29,6 +29,7 @@ mod row;
 mod server;
 mod snapshots;
 mod store;
+mod tickets;
 mod timeline;
 mod vitals;
 mod watch;

@@ -18,6 +18,7 @@ use crate::cluster::Clusters;
 use crate::heimdall::Heimdall;
 use crate::http::{self, Links, Pace};
 use crate::store::Store;
+use crate::tickets::Tickets;
 use crate::vitals::{self, Looks};
 use crate::watch::{self, Scope};
 
@@ -74,6 +75,7 @@ pub(crate) struct Shared {
     pub(crate) store: Store,
     pub(crate) looks: Looks,
     pub(crate) pace: Pace,
+    pub(crate) tickets: Tickets,
     pub(crate) stop: CancellationToken,
 }
 
@@ -105,6 +107,7 @@ impl Dashboard {
             store: Store::default(),
             looks: Looks::default(),
             pace: Pace::default(),
+            tickets: Tickets::default(),
             stop: CancellationToken::new(),
         });
         Dashboard { shared, scope }

@@ -42,7 +42,7 @@ fn refused(error: kube::Error) -> ClusterError {
 #[async_trait]
 impl Clusters for KubernetesClusters {
     fn flink_pages(&self, _cluster: &ClusterName) -> Option<String> {
-        // Served from here they would count as pages of the dashboard, and a job can change what its JobManager serves.
+        // A browser is mostly not in the cluster's network.
         None
     }
 

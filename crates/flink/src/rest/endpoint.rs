@@ -11,6 +11,8 @@ use crate::version::FlinkVersion;
 /// One call of Flink's REST interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Endpoint {
+    /// Anything that Flink's own front end reads.
+    Page,
     /// Version, slots and job counts of the cluster.
     Overview,
     /// The dashboard's configuration, with version and revision.
@@ -97,6 +99,7 @@ impl Endpoint {
     #[must_use]
     pub const fn method_and_path(self) -> (Method, &'static str) {
         match self {
+            Self::Page => (Method::GET, "/"),
             Self::Overview => (Method::GET, "/overview"),
             Self::Config => (Method::GET, "/config"),
             Self::JobManagerConfig => (Method::GET, "/jobmanager/config"),
@@ -131,7 +134,8 @@ impl Endpoint {
         match self {
             Self::CheckpointTrigger | Self::CheckpointStatus => version.is_at_least(1, 17),
             Self::ResourceRequirements | Self::ResourceRequirementsUpdate => version.is_at_least(1, 18),
-            Self::Overview
+            Self::Page
+            | Self::Overview
             | Self::Config
             | Self::JobManagerConfig
             | Self::JobsOverview

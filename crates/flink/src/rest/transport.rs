@@ -103,6 +103,34 @@ pub(super) async fn call<T: DeserializeOwned>(
     judge(endpoint, &answer)
 }
 
+/// A GET of whatever is at a path below `base`, whose body is still to come.
+pub(super) async fn page(
+    http: &reqwest::Client,
+    base: &Url,
+    deadline: Duration,
+    (path, query, accept): (&str, Option<&str>, Option<&str>),
+) -> Result<Response, RestError> {
+    let endpoint = Endpoint::Page;
+    let not_sendable =
+        |reason: String| RestError::Refused { endpoint, refusal: Refusal::NotSendable { reason } };
+    let mut url = base.join(path).map_err(|error| not_sendable(error.to_string()))?;
+    // Whatever is above is not the JobManager's.
+    if !url.as_str().starts_with(base.as_str()) {
+        return Err(not_sendable(format!("`{path}` leads out of `{base}`")));
+    }
+    url.set_query(query);
+    let mut builder = http.get(url);
+    if let Some(accept) = accept {
+        builder = builder.header(reqwest::header::ACCEPT, accept);
+    }
+    let built = builder.build().map_err(|error| not_sendable(chain(&error.without_url())))?;
+    match tokio::time::timeout(deadline, http.execute(built)).await {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) => Err(Failure::Network(error).into_error(endpoint, base, deadline)),
+        Err(_elapsed) => Err(unknown(endpoint, timed_out(deadline))),
+    }
+}
+
 enum Failure {
     Network(reqwest::Error),
     TooLong,

@@ -11,6 +11,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::answer::{Kind, Refusal};
+use super::flink_pages::Sandboxed;
 use super::{sign_in, who};
 use crate::caller::Caller;
 use crate::server::Shared;
@@ -31,6 +32,9 @@ pub(super) async fn protect(State(shared): State<Arc<Shared>>, request: Request,
         },
         Err(refusal) => refusal.into_response(),
     };
+    if response.extensions().get::<Sandboxed>().is_some() {
+        return response;
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -4,6 +4,7 @@ mod answer;
 mod assets;
 mod fleet;
 mod flink;
+mod flink_pages;
 mod guard;
 mod heimdall;
 mod logs;
@@ -19,7 +20,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use serde::Serialize;
 
 use crate::server::Shared;
@@ -62,6 +63,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
         .route("/ns/{namespace}/{kind}/{name}/exceptions", get(flink::exceptions))
         .route("/ns/{namespace}/{kind}/{name}/graph", get(flink::graph))
         .route("/ns/{namespace}/{kind}/{name}/metrics", get(flink::metrics))
+        .route("/ns/{namespace}/{kind}/{name}/flink", get(flink_pages::open))
         .route("/ns/{namespace}/{kind}/{name}/processes", get(logs::processes))
         .route("/ns/{namespace}/{kind}/{name}/logs/{process}", get(logs::log))
         .route("/ns/{namespace}/{kind}/{name}/logs/{process}/stream", get(logs::stream))
@@ -81,6 +83,8 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router {
     Router::new()
         .nest("/api/v1", api)
         .merge(of_heimdall)
+        .route("/flink/{namespace}/{name}/{ticket}/", any(flink_pages::first))
+        .route("/flink/{namespace}/{name}/{ticket}/{*path}", any(flink_pages::page))
         .fallback(assets::page)
         .layer(from_fn_with_state(shared.clone(), guard::protect))
         .with_state(shared.clone())

@@ -41,7 +41,11 @@ pub(super) async fn detail(visit: Visit, address: Address) -> Result<Json<Detail
     };
     let mut detail = detail::describe(row, &object, may, now_ms());
     detail.links = links;
-    detail.flink_ui = visit.clusters.flink_pages(&cluster);
+    detail.flink_ui = visit.clusters.flink_pages(&cluster).or_else(|| {
+        let is_up =
+            object.pointer("/status/jobManagerDeploymentStatus").is_some_and(|status| status == "READY");
+        is_up.then(|| format!("api/v1/ns/{key}/flink"))
+    });
     Ok(Json(detail))
 }
 

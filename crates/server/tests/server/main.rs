@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod fleet;
+mod flink_pages;
 mod odd;
 mod security;
 mod stream;

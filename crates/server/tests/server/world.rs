@@ -23,8 +23,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) const TOKEN: &str = "let-me-in";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// No cluster has a JobManager here; each has one process that has written a log.
-struct FakeClusters;
+/// Every cluster has this JobManager, or none; each has one process that has written a log.
+struct FakeClusters(Option<reqwest::Url>);
 
 /// What stands in the log.
 pub(crate) const LOG: &[u8] = b"first\n<script>alert(1)</script> \x1b[31mred\x1b[0m \xff\nlast\n";
@@ -32,7 +32,7 @@ pub(crate) const LOG: &[u8] = b"first\n<script>alert(1)</script> \x1b[31mred\x1b
 #[async_trait]
 impl Clusters for FakeClusters {
     async fn job_manager(&self, _cluster: &ClusterName) -> Option<FlinkRest> {
-        None
+        Some(FlinkRest::new(reqwest::Client::new(), self.0.clone()?))
     }
 
     fn flink_pages(&self, _cluster: &ClusterName) -> Option<String> {
@@ -75,11 +75,12 @@ pub(crate) struct World {
 pub(crate) struct Setup {
     pub(crate) access: Access,
     pub(crate) base_path: &'static str,
+    pub(crate) job_manager: Option<reqwest::Url>,
 }
 
 impl Default for Setup {
     fn default() -> Setup {
-        Setup { access: Access::Token(TOKEN.to_owned()), base_path: "/" }
+        Setup { access: Access::Token(TOKEN.to_owned()), base_path: "/", job_manager: None }
     }
 }
 
@@ -108,7 +109,7 @@ impl World {
         ];
         let config = DashboardConfig {
             client: api.client("default"),
-            clusters: Arc::new(FakeClusters),
+            clusters: Arc::new(FakeClusters(setup.job_manager)),
             cluster: "test".to_owned(),
             mode: Mode::Laptop,
             namespaces: Vec::new(),
