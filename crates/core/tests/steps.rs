@@ -5,7 +5,7 @@ use std::sync::Arc;
 use drey_api::defaults::Defaults;
 use drey_api::desired::{Context, parse};
 use drey_api::kinds::{FlinkDeploymentSpec, FlinkJobState, LifecycleState};
-use drey_core::observed::{Cluster, ClusterPhase, JobView, Observed, Operation, Rest};
+use drey_core::observed::{Cluster, ClusterPhase, JobView, Observed, Operation, Rest, StoredSnapshot};
 use drey_core::{Action, Journal, Now, Policy, Resource, Seen, decide, status};
 use serde_json::json;
 
@@ -122,6 +122,41 @@ fn a_stop_that_a_restarted_job_manager_knows_nothing_of_waits_for_its_job() {
     let never = decide(&edited, &at(false), &starting.journal, &policy, Now(NOW.0 + 600_000));
     assert!(matches!(never.action, Some(Action::DeleteCluster { .. })), "{never:?}");
     assert_eq!(never.journal.run.as_ref().map(|run| run.open_directories.len()), Some(0));
+}
+
+/// All processes were killed when the savepoint of a stop was complete and the job had not ended yet. Its sinks had committed
+/// what came before the savepoint; the JobManager that restarted went on from the last checkpoint, a second savepoint was
+/// asked for, and what lay between was in the results twice.
+#[test]
+fn a_stop_whose_savepoint_is_complete_is_not_sent_again_to_a_restarted_job_manager() {
+    let policy = Policy::default();
+    let job = |parallelism: i32| json!({ "jarURI": "local:///job.jar", "parallelism": parallelism, "upgradeMode": "savepoint" });
+    let (running, begun) = first_run(&of_spec(1, &job(1)), &policy);
+    let stable = decide(&of_spec(1, &job(1)), &running, &begun, &policy, NOW).journal;
+    let edited = of_spec(2, &job(2));
+    let stop = decide(&edited, &running, &stable, &policy, NOW);
+    let Some(Action::Stop { target_directory, .. }) = &stop.action else { panic!("{stop:?}") };
+    let seq = stop.journal.intent.as_ref().expect("a stop").seq;
+    let path = format!("{target_directory}/savepoint-1");
+    let complete = StoredSnapshot { path: path.into(), checkpoint_id: Some(7) };
+    for all_tasks_running in [false, true] {
+        let mut rest = running.rest.clone().expect("it answered");
+        (rest.operation, rest.operation_of) = (Seen::Absent, seq);
+        if let Seen::Present(job) = &mut rest.job {
+            job.all_tasks_running = all_tasks_running;
+        }
+        let restarted = Observed {
+            live: true,
+            open_snapshot: Seen::Present(complete.clone()),
+            rest: Some(rest),
+            ..running.clone()
+        };
+        let from_memory = Observed { live: false, open_snapshot: Seen::Unknown, ..restarted.clone() };
+        let unsure = decide(&edited, &from_memory, &stop.journal, &policy, Now(NOW.0 + 24_000));
+        assert!(unsure.action.is_none() && unsure.look_closer, "it looks before it sends again: {unsure:?}");
+        let seen = decide(&edited, &restarted, &stop.journal, &policy, Now(NOW.0 + 24_000));
+        assert!(matches!(seen.action, Some(Action::DeleteCluster { .. })), "{seen:?}");
+    }
 }
 
 /// Flink says that the savepoint of a stop failed, and the job goes on. Where storage is not readable (every cluster) the

@@ -9,6 +9,7 @@ use drey_api::kinds::{FlinkJobState, FlinkVersion, JobState, ReconciliationState
 use drey_core::journal::{Journal, SavepointCause};
 use drey_core::{IntentKind, JobId, Restore};
 
+use crate::flink::SnapshotKind;
 use crate::world::{Spec, World};
 
 /// A broken invariant.
@@ -59,6 +60,8 @@ pub struct Ghost {
     pub generations: BTreeMap<i64, i64>,
     /// Numbers of the intents that the API server has accepted.
     pub accepted: BTreeSet<i64>,
+    /// Trigger ids of the stops whose savepoint is complete.
+    pub stops_saved: BTreeSet<Arc<str>>,
     /// Rollbacks begun, by generation.
     pub rollbacks: BTreeMap<i64, u32>,
     /// Ends of runs as the status showed them.
@@ -172,6 +175,15 @@ impl World {
     fn run_was_made(&self, job_id: &JobId) -> bool {
         self.snapshots.iter().any(|snapshot| snapshot.job_id == *job_id)
             || self.stores.iter().any(|store| store.job_id == *job_id)
+    }
+
+    /// The savepoint of a stop is complete: S7. The sinks commit what is before it, so that the same request must not make a
+    /// second one, of a job that has gone back to a checkpoint.
+    pub fn check_once(&mut self, trigger: &Arc<str>) {
+        let is_new = self.ghost.stops_saved.insert(trigger.clone());
+        if !is_new && self.setup.storage_readable {
+            self.violate("S7", format!("a second savepoint of the stop {trigger}"));
+        }
     }
 
     /// An effect reached the world: its intent was accepted before (S6), by nobody deposed (S21).
@@ -423,7 +435,13 @@ impl World {
             }
         };
         let running = self.job_managers.iter().any(|m| m.up && m.state() == Some(FlinkJobState::Running));
-        let stopped_before = resource.status.end().is_some()
+        // Its JobManager may have died over a savepoint that is complete.
+        let saved = self.snapshots.iter().any(|snapshot| {
+            snapshot.kind == SnapshotKind::StopSavepoint
+                && self.job_managers.iter().any(|manager| manager.job_id == snapshot.job_id)
+        });
+        let stopped_before = saved
+            || resource.status.end().is_some()
             || resource.status.reconciled.as_ref().is_some_and(|reconciled| {
                 reconciled.job_state == JobState::Suspended
                     && resource.status.state != ReconciliationState::Deployed

@@ -313,6 +313,7 @@ impl World {
                 self.end(index, FlinkJobState::Finished);
             }
             (OperationKind::Stop, _) => {
+                self.check_once(&op.trigger);
                 let snapshot = self.complete(index, &op.directory, SnapshotKind::StopSavepoint, false);
                 self.set_phase(index, operation, Phase::Saved(snapshot));
             }

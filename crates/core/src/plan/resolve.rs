@@ -355,8 +355,27 @@ fn not_stopping(draft: &mut Draft<'_>, intent: &Intent, situation: Situation<'_>
         return Flow::GoOn;
     };
     draft.wait(WaitingFor::SavepointBeforeStop, "the job is being stopped with a savepoint");
-    if !draft.is_due() {
+    if !draft.is_due() || !draft.is_live() {
         return Flow::Done;
+    }
+    match &draft.observed.open_snapshot {
+        // The JobManager died when the savepoint was complete. What came before it is out of the sinks, and the job, which
+        // goes on from a checkpoint, brings it again as soon as it completes the next one.
+        Seen::Present(snapshot) if is_below(snapshot, target_directory) => {
+            let snapshot = snapshot.clone();
+            record_savepoint(draft, &snapshot, SavepointCause::Upgrade);
+            draft.close();
+            if stop::store_is_ahead(draft, &snapshot) {
+                forget_directory(draft, target_directory);
+                return Flow::GoOn;
+            }
+            return stop::teardown(draft, UpgradeMode::Savepoint);
+        }
+        Seen::Unknown if !draft.observed.storage_hidden => {
+            return draft
+                .wait(WaitingFor::StorageNotKnown, "the savepoint directory of the stop could not be read");
+        }
+        Seen::Unknown | Seen::Absent | Seen::Present(_) => {}
     }
     if matches!(situation, Situation::Unsettled(_) | Situation::JobMissing) && may_run_again(draft, intent) {
         return Flow::Done;
@@ -364,13 +383,8 @@ fn not_stopping(draft: &mut Draft<'_>, intent: &Intent, situation: Situation<'_>
     if situation != Situation::Running {
         // A job that does not run takes no savepoint: plan anew. The directory stays open, in case the request arrives
         // late; where nobody can look into it, the job goes on as Flink itself did.
-        if matches!(situation, Situation::Unsettled(_)) {
-            if !draft.is_live() {
-                return Flow::Done;
-            }
-            if draft.observed.storage_hidden {
-                forget_directory(draft, target_directory);
-            }
+        if matches!(situation, Situation::Unsettled(_)) && draft.observed.storage_hidden {
+            forget_directory(draft, target_directory);
         }
         draft.close();
         draft.waiting = None;
@@ -388,6 +402,13 @@ fn not_stopping(draft: &mut Draft<'_>, intent: &Intent, situation: Situation<'_>
         format,
     });
     Flow::Done
+}
+
+/// Whether a snapshot is in the directory of a request, `…/<uid>/<name>`. What stands before that may be spelt in
+/// another way: `file:/a` is `file:///a`.
+fn is_below(snapshot: &StoredSnapshot, directory: &str) -> bool {
+    let own = directory.rmatch_indices('/').nth(1).map_or(directory, |(at, _)| &directory[at..]);
+    snapshot.path.contains(&format!("{own}/"))
 }
 
 /// A JobManager that knows nothing of a request has restarted since, or was restarting then. Its job runs again soon, and

@@ -13,7 +13,7 @@ use crate::decision::{Action, WaitingFor};
 use crate::goal::job_state;
 use crate::intent::IntentKind;
 use crate::journal::Last;
-use crate::observed::{Cluster, ClusterPhase};
+use crate::observed::{Cluster, ClusterPhase, StoredSnapshot};
 
 /// How a running job is ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,6 +165,13 @@ fn checkpoint_age(draft: &Draft<'_>, desired: &Desired) -> Option<Way> {
     }
 }
 
+/// Whether high availability holds a checkpoint that came after `snapshot`, as far as a live look tells.
+pub(super) fn store_is_ahead(draft: &Draft<'_>, snapshot: &StoredSnapshot) -> bool {
+    let Some(run) = &draft.journal.run else { return false };
+    let store = draft.observed.high_availability.present().and_then(|data| data.job(&run.job_id));
+    store.and_then(|store| store.newest_checkpoint_id) > snapshot.checkpoint_id
+}
+
 /// Whether high availability holds a checkpoint of the run, as far as a live look tells. Without one, the teardown that
 /// is planned asks for the look first.
 fn store_holds_state(draft: &Draft<'_>) -> bool {
@@ -234,13 +241,19 @@ pub(super) fn with_savepoint(draft: &mut Draft<'_>, desired: &Desired) {
     draft.wait(WaitingFor::SavepointBeforeStop, "the job is being stopped with a savepoint");
 }
 
-/// The directory of the next savepoint alone: `<savepoint dir>/<uid>/<intent number>`.
+/// Digits of the trigger id in the name of a directory.
+const DIRECTORY_DIGITS: usize = 8;
+
+/// The directory of the next savepoint alone: `<savepoint dir>/<uid>/<intent number>-<begin of its trigger id>`. Numbers begin
+/// anew when somebody has emptied the status; what an earlier request left must not be taken for what this one made.
 pub(crate) fn savepoint_directory(draft: &Draft<'_>, desired: &Desired) -> Option<Arc<str>> {
     let deployed =
         draft.journal.deployed().and_then(|deployed| deployed.desired.options.savepoint_directory.clone());
     let base = desired.options.savepoint_directory.clone().or(deployed)?;
     let base = base.trim_end_matches('/');
-    Some(Arc::from(format!("{base}/{}/{}", draft.resource.uid, draft.next_seq())))
+    let trigger_id = draft.next_trigger_id();
+    let digits = &trigger_id.as_str()[..DIRECTORY_DIGITS];
+    Some(Arc::from(format!("{base}/{}/{}-{digits}", draft.resource.uid, draft.next_seq())))
 }
 
 fn cancel(draft: &mut Draft<'_>) {

@@ -12,7 +12,7 @@ use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 
 use crate::laptop::Laptop;
-use crate::ledger_job::{LedgerJob, must_be_whole};
+use crate::ledger_job::{LedgerJob, NAME, must_be_whole};
 use crate::place::Place;
 use crate::steps::first_deployment;
 use crate::story::Story;
@@ -54,9 +54,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for walk in WALKS {
         story.step(&format!("dashboard: {walk}"), |story| browse(&story.place, &ui, walk, None));
     }
+    let job = format!("default/flinkdeployments/{NAME}");
+    story.step("dashboard: Flink's own pages", |story| browse(&story.place, &ui, "flink-pages", Some(&job)));
     story.step("dashboard: actions", |story| {
-        let name = story.resource()?["metadata"]["name"].as_str().context("it has a name")?.to_owned();
-        browse(&story.place, &ui, "actions", Some(&format!("default/flinkdeployments/{name}")))?;
+        browse(&story.place, &ui, "actions", Some(&job))?;
         must_be_whole(&story.job.report()?)
     });
     story.conclude(temporary, args.directory.is_some())
