@@ -47,7 +47,7 @@ await withBrowser({}, async (page, context) => {
   await step('their buttons are held back and say why', async () => {
     await page.goto(url(ORDERS));
     await settled(page);
-    const button = page.getByRole('button', { name: /^Restart/ }).first();
+    const button = page.getByRole('button', { name: /^Rescale/ }).first();
     await button.waitFor();
     if ((await button.getAttribute('aria-disabled')) !== 'true') throw new Error('the button can be pressed');
     const said = `${await button.getAttribute('title')} ${await button.innerText()} ${await page.locator('main').innerText()}`;
@@ -72,7 +72,7 @@ await withBrowser({}, async (page, context) => {
     await page.getByRole('link', { name: 'orders', exact: true }).waitFor({ timeout: 15_000 });
     await page.goto(url(ORDERS));
     await settled(page);
-    const button = page.getByRole('button', { name: /^Restart/ }).first();
+    const button = page.getByRole('button', { name: /^Rescale/ }).first();
     if ((await button.getAttribute('aria-disabled')) === 'true') throw new Error('the button is held back');
     await page.getByRole('button', { name: /^More/ }).click();
     const remove = page.getByRole('menuitem', { name: /Delete/ });

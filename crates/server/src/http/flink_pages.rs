@@ -87,8 +87,10 @@ pub(super) async fn page(
         (header::CONTENT_SECURITY_POLICY, SANDBOX),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        // Pages of no origin ask from nowhere; who has the ticket may read.
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        // Pages of no origin ask from nowhere, and Flink's with credentials, though they have none; who has the ticket may
+        // read.
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "null"),
+        (header::ACCESS_CONTROL_ALLOW_CREDENTIALS, "true"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

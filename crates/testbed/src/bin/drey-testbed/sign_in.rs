@@ -355,7 +355,7 @@ async fn by_proxy(world: &World) -> Result<()> {
     ann.must_see(&["clicks", "orders"]).await?;
     let (_, session) = ann.get("session").await?;
     ensure!(session["user"] == "ann" && session["maySignOut"] == false, "{session}");
-    let (status, answer) = ann.act(ORDERS, "resume").await?;
+    let (status, answer) = ann.act(ORDERS, "restart").await?;
     ensure!(status == StatusCode::OK && answer["applied"] == true, "{answer}");
     refused(&ann.act(ORDERS, "delete").await?, StatusCode::FORBIDDEN, "ann may not delete")
 }
