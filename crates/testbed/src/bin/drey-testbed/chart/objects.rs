@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use drey_engine::Namespaces;
 use drey_operator::Operator;
 use drey_operator::rights::{Need, Place, TABLE};
@@ -120,9 +120,20 @@ impl Objects {
         Ok(metrics)
     }
 
-    /// Roles and bindings give drey's account what `docs/rights.md` lists, and nothing else.
+    /// How people sign in to the dashboard, when the operator serves one.
+    fn dashboard_login(&self) -> Result<Option<String>> {
+        let args: Vec<String> = serde_json::from_value(self.container()?["args"].clone())?;
+        Ok(args.iter().find_map(|arg| arg.strip_prefix("--dashboard-login=")).map(str::to_owned))
+    }
+
+    /// Roles and bindings give drey's account what `docs/rights.md` and, for a dashboard, `docs/dashboard.md` list, and
+    /// nothing else.
     pub(crate) fn has_exactly_the_rights(&self, operator: &Operator) -> Result<()> {
-        let (given, needed) = (self.given()?, needed(operator, self.has_own_certificate()?));
+        let given = self.given()?;
+        let mut needed = needed(operator, self.has_own_certificate()?);
+        if let Some(login) = self.dashboard_login()? {
+            needed.extend(of_dashboard(operator, &login)?);
+        }
         let missing: Vec<String> = needed.difference(&given).map(shown).collect();
         let surplus: Vec<String> = given.difference(&needed).map(shown).collect();
         ensure!(
@@ -176,11 +187,43 @@ fn rights(role: &Value, namespace: Option<&str>) -> Result<Vec<Right>> {
     Ok(rights)
 }
 
-fn needed(operator: &Operator, has_own_certificate: bool) -> BTreeSet<Right> {
-    let watched = match Namespaces::of(&operator.configuration().namespaces, RELEASE_NAMESPACE) {
+/// Where drey watches; everywhere when there is one `None`.
+fn watched(operator: &Operator) -> Vec<Option<String>> {
+    match Namespaces::of(&operator.configuration().namespaces, RELEASE_NAMESPACE) {
         Namespaces::All => vec![None],
         Namespaces::List(list) => list.into_iter().map(Some).collect(),
-    };
+    }
+}
+
+/// What a dashboard takes beside the rights of the operator.
+fn of_dashboard(operator: &Operator, login: &str) -> Result<BTreeSet<Right>> {
+    let kinds = ["flinksessionjobs", "flinkbluegreendeployments", "flinkstatesnapshots"];
+    let looks = kinds
+        .iter()
+        .flat_map(|kind| ["get", "list", "watch"].map(|verb| (format!("{kind}.flink.apache.org"), verb)));
+    let mut in_namespaces: Vec<(String, &str)> = looks.collect();
+    let mut on_cluster = Vec::new();
+    match login {
+        "token" => {}
+        "none" => in_namespaces.extend([("events.".to_owned(), "list"), ("pods/log.".to_owned(), "get")]),
+        "proxy" => on_cluster.extend([("users.", "impersonate"), ("groups.", "impersonate")]),
+        other => bail!("`{other}` is no login"),
+    }
+    let mut needed = BTreeSet::new();
+    for place in watched(operator) {
+        needed.extend(
+            in_namespaces
+                .iter()
+                .map(|(resource, verb)| (place.clone(), resource.clone(), (*verb).to_owned())),
+        );
+    }
+    needed
+        .extend(on_cluster.iter().map(|(resource, verb)| (None, (*resource).to_owned(), (*verb).to_owned())));
+    Ok(needed)
+}
+
+fn needed(operator: &Operator, has_own_certificate: bool) -> BTreeSet<Right> {
+    let watched = watched(operator);
     let mut needed = BTreeSet::new();
     for right in TABLE.iter().filter(|right| right.need != Need::Webhook || has_own_certificate) {
         let places = match right.place {
