@@ -118,10 +118,20 @@ async fn a_running_job_is_taken_over_as_it_is() {
 
 #[tokio::test]
 async fn a_suspended_job_is_taken_over_and_resumed_from_its_savepoint() {
+    // Its cluster is kept for `jm-deployment.shutdown-ttl`, one day; a younger or an older job resumes alike.
+    for (hours_ago, deleted) in [(23, 0), (25, 1)] {
+        resume_suspended(jiff::SignedDuration::from_hours(hours_ago), deleted).await;
+    }
+}
+
+/// Takes over a job that was suspended so long ago, expects so many clusters deleted, and resumes it.
+async fn resume_suspended(ago: jiff::SignedDuration, deleted: u64) {
     let mut world = World::without_engine(limits()).await;
-    let recorded = recorded(|object| {
+    let mut recorded = recorded(|object| {
         object["metadata"]["generation"] == 5 && object["status"]["lifecycleState"] == "SUSPENDED"
     });
+    let suspended_at = jiff::Timestamp::now() - ago;
+    recorded["status"]["jobStatus"]["updateTime"] = json!(suspended_at.as_millisecond().to_string());
     let target = put(&world, &recorded).await;
     let path = recorded["status"]["jobStatus"]["upgradeSavepointPath"].as_str().unwrap();
     world.flink.storage().put(&Snapshot { id: 23, path: path.to_owned() });
@@ -129,7 +139,7 @@ async fn a_suspended_job_is_taken_over_and_resumed_from_its_savepoint() {
     world.start_engine();
     world.until("led", "taken over", |object| !object["status"]["run"].is_null()).await;
     world.until_at_rest().await;
-    assert_eq!(world.launcher.created_and_deleted(), (0, 0));
+    world.eventually("kept as long as it should be", |world| world.launcher.created_and_deleted() == (0, deleted)).await;
     assert_eq!(world.get(NAME).await["status"]["lifecycleState"], "SUSPENDED");
     world.edit(NAME, json!({ "job": { "state": "running" } })).await;
     world.until_stable(NAME).await;
