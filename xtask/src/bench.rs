@@ -32,6 +32,12 @@ enum What {
     /// Memory, processor time and latency on a real control plane with thousands of deployments and fake JobManagers,
     /// beside those of the Java operator
     Fleet(Fleet),
+    /// The fleet page with thousands of deployments in a real Chromium
+    Dashboard {
+        /// How many deployments
+        #[arg(default_value_t = 10_000)]
+        resources: u32,
+    },
     /// Size of the binary, and its memory with one job
     Size,
 }
@@ -60,6 +66,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
         }
         What::Engine { resources } => engine(*resources),
         What::Fleet(args) => fleet(args),
+        What::Dashboard { resources } => dashboard(*resources),
         What::Size => {
             needs::flink_programs()?;
             let drey = build_drey("release")?;
@@ -105,5 +112,14 @@ fn fleet(args: &Fleet) -> Result<()> {
     if let Some(heap) = &args.java_heap {
         bench.args(["--java-heap", heap]);
     }
+    run(bench)
+}
+
+/// The fleet page, with the server that serves it.
+fn dashboard(resources: u32) -> Result<()> {
+    needs::front_end()?;
+    let drey = build_drey("release")?;
+    let mut bench = testbed::testbed("release", &["bench-dashboard", "--drey"]);
+    bench.arg(drey).args(["--ui", "ui", "--resources", &resources.to_string()]);
     run(bench)
 }

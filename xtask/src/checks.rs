@@ -51,20 +51,30 @@ fn one(check: Check) -> Result<()> {
             "warnings",
         ])),
         Check::Deny => deny(),
-        Check::Generated => testbed::check_generated().and_then(|()| built_front_end()),
+        Check::Generated => testbed::check_generated().and_then(|()| made_front_end()),
     }
 }
 
-/// The built front end is what its sources build to.
-fn built_front_end() -> Result<()> {
+/// Makes what of the front end is made: the types of the server's answers, and the pages as they are served.
+pub(crate) fn make_front_end() -> Result<()> {
+    front_end(&["types", "build"])
+}
+
+fn front_end(scripts: &[&str]) -> Result<()> {
     let ui = needs::front_end()?;
-    for script in ["check", "test", "build"] {
+    for script in scripts {
         let mut npm = command("npm", &["run", "--silent", script]);
         npm.current_dir(&ui);
         run(npm)?;
     }
-    run(command("git", &["diff", "--exit-code", "--stat", "--", "ui/dist"]))
-        .context("mend it with `npm run build` in `ui`, and commit `ui/dist`")?;
+    Ok(())
+}
+
+/// What of the front end is made is what its sources make.
+fn made_front_end() -> Result<()> {
+    front_end(&["types", "check", "test", "build"])?;
+    run(command("git", &["diff", "--exit-code", "--stat", "--", "ui/dist", "ui/src/api/schema.ts"]))
+        .context("mend it with `cargo xtask generate`, and commit `ui`")?;
     let unknown = crate::shell::output(command("git", &["status", "--porcelain", "--", "ui/dist"]))?;
     anyhow::ensure!(unknown.trim().is_empty(), "files of ui/dist are not committed:\n{unknown}");
     Ok(())

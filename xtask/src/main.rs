@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::execute(&args),
         Chore::Test(args) => test::execute(&args),
         Chore::Check(args) => checks::execute(&args),
-        Chore::Generate => testbed::generate(),
+        Chore::Generate => testbed::generate().and_then(|()| checks::make_front_end()),
         Chore::Sim(args) => sim::execute(&args),
         Chore::Soak(args) => soak::execute(&args),
         Chore::Bench(args) => bench::execute(&args),

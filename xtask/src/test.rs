@@ -114,6 +114,7 @@ impl Tier {
                     }
                     Err(error) => skipped.push(format!("real Kubernetes: {error:#}")),
                 }
+                testbed::job(&drey, &jar, counts)?;
                 testbed::end_to_end(&drey, &jar, counts)
             }
             Self::T5 => {

@@ -106,6 +106,16 @@ pub(crate) fn end_to_end(drey: &Path, jar: &Path, counts: &mut Counts) -> Result
     Ok(())
 }
 
+/// `drey job` on session clusters of every Flink of the tests.
+pub(crate) fn job(drey: &Path, jar: &Path, counts: &mut Counts) -> Result<()> {
+    for (minor, _) in needs::FLINK {
+        let mut job = over("dev", "job", drey, jar);
+        job.args(["--flink", minor, "--distributions"]).arg(needs::cache().join("flink"));
+        counted(job, counts)?;
+    }
+    Ok(())
+}
+
 /// The dashboard in a real browser.
 pub(crate) fn dashboard(drey: &Path, jar: &Path, counts: &mut Counts) -> Result<()> {
     let mut dashboard = over("dev", "dashboard", drey, jar);

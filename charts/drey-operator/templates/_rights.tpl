@@ -35,6 +35,9 @@ is one (docs/dashboard.md). */}}
 - apiGroups: [""]
   resources: [services/proxy]
   verbs: [get, create, patch]
+{{- if .Values.dashboard.enabled }}
+{{ include "drey-operator.rights.dashboard" . }}
+{{- end }}
 {{- end }}
 
 {{/* What the dashboard looks at with the operator's own rights. People who sign in see and do the rest with theirs. */}}

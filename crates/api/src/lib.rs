@@ -13,12 +13,14 @@
 //! Architecture invariant: nothing here does I/O, reads a clock or an environment variable, or knows
 //! Flink's REST API. Objects are judged one at a time; a broken one is an error of that object alone.
 
+pub mod change;
 pub mod configuration;
 pub mod crd;
 mod cron;
 pub mod defaults;
 pub mod desired;
 pub mod diff;
+pub mod effect;
 mod effective;
 pub mod ingress_template;
 pub mod kinds;

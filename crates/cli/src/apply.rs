@@ -2,6 +2,9 @@
 //! annotation `kubectl.kubernetes.io/last-applied-configuration`, and a three-way merge leaves alone what
 //! others have set. So both tools can be used on the same objects in turn.
 
+use drey_api::effect;
+use drey_api::kinds::{self, LAST_APPLIED};
+use drey_api::story::Story;
 use kube::Api;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind};
@@ -9,11 +12,10 @@ use kube::discovery::{self, Scope};
 use serde_json::{Map, Value, json};
 
 use crate::connection::Connection;
+use crate::differences;
 use crate::failure::{Failure, Kind};
 use crate::manifest::Document;
 
-/// Where `kubectl` and we remember what was applied.
-pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// How often a conflict with another writer is tried again.
 const CONFLICTS_MAX: u32 = 5;
 
@@ -40,11 +42,48 @@ impl Applied {
     }
 }
 
+/// What applying an object changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    /// In a word.
+    pub applied: Applied,
+    /// The object before, when there was one.
+    pub before: Option<Value>,
+    /// The object after, as the API server has it.
+    pub after: Value,
+}
+
+impl Change {
+    /// What becomes of the job, when it is one, and each field that differs.
+    #[must_use]
+    pub fn told(&self) -> Vec<String> {
+        let Some(before) = &self.before else { return self.effect().into_iter().collect() };
+        let differences = differences::between(before, &self.after);
+        if differences.is_empty() {
+            return Vec::new();
+        }
+        let or_nothing = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
+        let fields = differences
+            .into_iter()
+            .map(|it| format!("{}: {} -> {}", it.path, or_nothing(it.from), or_nothing(it.to)));
+        self.effect().into_iter().chain(fields).collect()
+    }
+
+    fn effect(&self) -> Option<String> {
+        if self.after.get("kind").and_then(Value::as_str) != Some("FlinkDeployment") {
+            return None;
+        }
+        let spec = kinds::read(&self.after["spec"]).ok()?;
+        let story = self.before.as_ref().and_then(|before| Story::read(before).ok()).unwrap_or_default();
+        Some(effect::of_edit(&story, &spec).effect)
+    }
+}
+
 /// Applies one object.
 ///
 /// # Errors
 /// An unknown kind, or the answer of the API server.
-pub async fn apply(connection: &Connection, document: &Document, dry_run: bool) -> Result<Applied, Failure> {
+pub async fn apply(connection: &Connection, document: &Document, dry_run: bool) -> Result<Change, Failure> {
     let object = document.object_name();
     let api = api_for(connection, document).await?;
     let name = document.name().unwrap_or_default();
@@ -53,14 +92,19 @@ pub async fn apply(connection: &Connection, document: &Document, dry_run: bool) 
         let failed = |error: kube::Error| Failure::from_kube(&error, &object);
         let Some(current) = api.get_opt(name).await.map_err(failed)? else {
             remember(&mut wanted);
-            return create(&api, wanted, dry_run).await.map_err(failed);
+            let after = as_value(&create(&api, wanted, dry_run).await.map_err(failed)?)?;
+            return Ok(Change { applied: Applied::Created, before: None, after });
         };
-        let current = serde_json::to_value(&current)
-            .map_err(|error| Failure::new(Kind::Internal, error.to_string()).on(&object))?;
-        let Some(patch) = change(&document.value, &current) else { return Ok(Applied::Unchanged) };
+        let before = as_value(&current)?;
+        let Some(patch) = change(&document.value, &before) else {
+            return Ok(Change { applied: Applied::Unchanged, after: before.clone(), before: Some(before) });
+        };
         let parameters = PatchParams { dry_run, ..PatchParams::default() };
         match api.patch(name, &parameters, &Patch::Merge(&patch)).await {
-            Ok(_) => return Ok(Applied::Configured),
+            Ok(after) => {
+                let after = as_value(&after)?;
+                return Ok(Change { applied: Applied::Configured, before: Some(before), after });
+            }
             Err(kube::Error::Api(status)) if status.code == 409 => {}
             Err(error) => return Err(failed(error)),
         }
@@ -77,10 +121,17 @@ pub async fn exists(connection: &Connection, document: &Document) -> Result<bool
     found.map(|object| object.is_some()).map_err(|error| Failure::from_kube(&error, &document.object_name()))
 }
 
-async fn create(api: &Api<DynamicObject>, wanted: Value, dry_run: bool) -> Result<Applied, kube::Error> {
+async fn create(
+    api: &Api<DynamicObject>,
+    wanted: Value,
+    dry_run: bool,
+) -> Result<DynamicObject, kube::Error> {
     let wanted: DynamicObject = serde_json::from_value(wanted).map_err(kube::Error::SerdeError)?;
-    api.create(&PostParams { dry_run, ..PostParams::default() }, &wanted).await?;
-    Ok(Applied::Created)
+    api.create(&PostParams { dry_run, ..PostParams::default() }, &wanted).await
+}
+
+fn as_value(object: &DynamicObject) -> Result<Value, Failure> {
+    serde_json::to_value(object).map_err(|error| Failure::new(Kind::Internal, error.to_string()))
 }
 
 async fn api_for(connection: &Connection, document: &Document) -> Result<Api<DynamicObject>, Failure> {

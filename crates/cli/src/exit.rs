@@ -35,7 +35,7 @@ exit_codes! {
     Usage = 2,
     /// The object that was named does not exist.
     NotFound = 3,
-    /// The API server does not let this user do it.
+    /// The API server, or Flink, does not let this user do it.
     Forbidden = 4,
     /// Refused by validation, or in conflict with what exists.
     Refused = 5,

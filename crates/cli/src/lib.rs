@@ -6,20 +6,24 @@
 //!   files ──manifest──► Document ──judge──► problems with lines        └─failure──► standard error, exit
 //! ```
 //!
-//! Architecture invariant: nothing here knows a Launcher, Flink's REST API or the store of laptop mode.
-//! Everything that is shown stands in a spec, a status or an event. One file per command; the doc
-//! comment of its arguments is the manual.
+//! Architecture invariant: nothing here knows a Launcher or the store of laptop mode. Outside of [`job`], everything that is
+//! shown stands in a spec, a status or an event, and Flink's REST interface is not known; [`job`] knows that and no
+//! Kubernetes. One file per command; the doc comment of its arguments is the manual.
 
 use clap::Subcommand;
 
 pub mod age;
 pub mod apply;
+pub mod change;
 pub mod command;
 pub mod connection;
 pub mod deployment;
+pub mod differences;
+pub mod doctor;
 pub mod exit;
 pub mod failure;
 pub mod follow;
+pub mod job;
 pub mod jsonpath;
 pub mod judge;
 pub mod kinds;
@@ -29,8 +33,9 @@ pub mod output;
 pub mod table;
 
 use command::{
-    apply as apply_command, completion, crds, delete, describe, events, get, restart, resume, savepoint,
-    status, suspend, validate, version, wait,
+    apply as apply_command, checkpoint, completion, crds, delete, describe, diff, doctor as doctor_command,
+    events, get, rescale, restart, restore, resume, rollback, savepoint, status, suspend, upgrade, validate,
+    version, wait,
 };
 use connection::ConnectionArgs;
 use failure::Failure;
@@ -40,6 +45,8 @@ use failure::Failure;
 pub enum Command {
     /// Create or change the objects of files
     Apply(apply_command::Args),
+    /// Say what `apply` would change, and what becomes of the jobs
+    Diff(diff::Args),
     /// List deployments and other objects
     #[command(visible_alias = "ls")]
     Get(get::Args),
@@ -51,14 +58,28 @@ pub enum Command {
     Suspend(suspend::Args),
     /// Run a suspended job again, from the state it was stopped with
     Resume(resume::Args),
+    /// Run a job at another parallelism
+    Rescale(rescale::Args),
+    /// Run a job with another image
+    Upgrade(upgrade::Args),
+    /// Start a job from a snapshot of before
+    Restore(restore::Args),
+    /// Go back to the last spec that ran well
+    Rollback(rollback::Args),
     /// Restart a deployment with the same spec
     Restart(restart::Args),
     /// Take a savepoint of a running job and print its path
     Savepoint(savepoint::Args),
+    /// Take a checkpoint of a running job
+    Checkpoint(checkpoint::Args),
     /// List what happened
     Events(events::Args),
     /// Wait until a deployment is in a state
     Wait(wait::Args),
+    /// Find what keeps jobs from running, and say how to mend it
+    Doctor(doctor_command::Args),
+    /// Deploy, update and end jobs of a Flink without Kubernetes, by its REST interface
+    Job(job::Args),
     /// Check files against every rule, without any cluster
     Validate(validate::Args),
     /// Print, compare or install the CustomResourceDefinitions
@@ -77,15 +98,23 @@ impl Command {
         match self {
             Self::Get(args) => args.output == output::Format::Json,
             Self::Describe(args) => args.output == output::TextOrJson::Json,
+            Self::Doctor(args) => args.output == output::TextOrJson::Json,
             Self::Validate(args) => args.output == output::TextOrJson::Json,
             Self::Version(args) => args.output == output::TextOrJson::Json,
             Self::Savepoint(args) => args.output == output::TextOrJson::Json,
+            Self::Job(args) => args.wants_json(),
             Self::Apply(_)
+            | Self::Diff(_)
             | Self::Crds(_)
             | Self::Delete(_)
             | Self::Suspend(_)
             | Self::Resume(_)
             | Self::Restart(_)
+            | Self::Rescale(_)
+            | Self::Rollback(_)
+            | Self::Upgrade(_)
+            | Self::Restore(_)
+            | Self::Checkpoint(_)
             | Self::Events(_)
             | Self::Wait(_)
             | Self::Completion(_) => false,
@@ -100,15 +129,23 @@ impl Command {
 pub async fn run(command: Command, connection: &ConnectionArgs, whole: clap::Command) -> Result<(), Failure> {
     match command {
         Command::Apply(args) => apply_command::run(&args, &connection.connect().await?).await,
+        Command::Diff(args) => diff::run(&args, &connection.connect().await?).await,
         Command::Get(args) => get::run(&args, &connection.connect().await?).await,
         Command::Describe(args) => describe::run(&args, &connection.connect().await?).await,
         Command::Delete(args) => delete::run(&args, &connection.connect().await?).await,
         Command::Suspend(args) => suspend::run(&args, &connection.connect().await?).await,
         Command::Resume(args) => resume::run(&args, &connection.connect().await?).await,
         Command::Restart(args) => restart::run(&args, &connection.connect().await?).await,
+        Command::Rollback(args) => rollback::run(&args, &connection.connect().await?).await,
+        Command::Rescale(args) => rescale::run(&args, &connection.connect().await?).await,
+        Command::Upgrade(args) => upgrade::run(&args, &connection.connect().await?).await,
+        Command::Restore(args) => restore::run(&args, &connection.connect().await?).await,
+        Command::Checkpoint(args) => checkpoint::run(&args, &connection.connect().await?).await,
         Command::Savepoint(args) => savepoint::run(&args, &connection.connect().await?).await,
         Command::Events(args) => events::run(&args, &connection.connect().await?).await,
         Command::Wait(args) => wait::run(&args, &connection.connect().await?).await,
+        Command::Doctor(args) => doctor_command::run(&args, &connection.connect().await?).await,
+        Command::Job(args) => job::run(&args).await,
         Command::Validate(args) => validate::run(&args),
         Command::Crds(command) => crds::run(&command, connection).await,
         Command::Version(args) => version::run(&args),

@@ -1,9 +1,13 @@
 //! The command line: which face is asked for, and how its failure is shown.
 
+use std::ffi::OsString;
+use std::process::ExitCode;
+
 use clap::{CommandFactory, Parser, Subcommand};
 use drey_cli::connection::ConnectionArgs;
 use drey_cli::exit::{self, Exit};
 use drey_cli::failure::{Failure, Kind};
+use drey_cli::job::deployer;
 use drey_cli::output::say;
 
 use crate::laptop::{down, logs, up};
@@ -37,9 +41,30 @@ enum Face {
     Command(drey_cli::Command),
 }
 
-/// Runs what the command line asks for.
-pub(crate) async fn run() -> Exit {
-    let line = match CommandLine::try_parse() {
+/// Runs what the command line asks for, which is another one when drey is called by the name of flink-deployer.
+pub(crate) async fn run() -> ExitCode {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    if deployer::is_called(words.first().map(OsString::as_os_str)) {
+        let words = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        return deployer::run(words).await.into();
+    }
+    run_line(of_pipelines(words)).await.into()
+}
+
+/// `drey job` takes the flags of flink-deployer, whose short forms have more than one letter.
+fn of_pipelines(words: Vec<OsString>) -> Vec<OsString> {
+    let texts: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+    match texts {
+        Some(texts) if texts.get(1) == Some(&"job") => {
+            let texts = texts.into_iter().map(str::to_owned).collect();
+            deployer::normalised(texts).into_iter().map(OsString::from).collect()
+        }
+        Some(_) | None => words,
+    }
+}
+
+async fn run_line(words: Vec<OsString>) -> Exit {
+    let line = match CommandLine::try_parse_from(words) {
         Ok(line) => line,
         Err(error) => return refuse(&error),
     };

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(command_line::run()).into(),
+        Ok(runtime) => runtime.block_on(command_line::run()),
         Err(error) => {
             eprintln!("error: the system gives no threads: {error}");
             ExitCode::FAILURE

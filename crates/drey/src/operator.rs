@@ -13,7 +13,9 @@ use drey_operator::files::Sources;
 use drey_operator::upstream_metrics::Identity;
 use drey_operator::webhook::WebhookConfig;
 use drey_operator::{Means, Operator, OperatorError};
+use kube::client::ClientBuilder;
 use tokio_util::sync::CancellationToken;
+use tower::limit::ConcurrencyLimitLayer;
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -24,6 +26,9 @@ use crate::traces::Traces;
 
 /// Name that the Java operator's chart gives to its Deployment.
 const DEFAULT_NAME: &str = "flink-kubernetes-operator";
+
+/// How many requests to the API server may be under way for the work on resources.
+const REQUESTS_MAX: usize = 64;
 
 /// Run FlinkDeployments on a Kubernetes cluster
 ///
@@ -90,15 +95,13 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         Namespaces::List(list) => list,
     };
     let dashboard = args.dashboard.start(&connection, (&config, inside), &namespaces).await?;
-    let launcher = KubernetesLauncher::new(KubernetesConfig {
-        client: connection.client.clone(),
-        namespaces,
-        reach,
-        logging,
-    });
+    let work_client = work_client(config)?;
+    let launcher =
+        KubernetesLauncher::new(KubernetesConfig { client: work_client.clone(), namespaces, reach, logging });
     let means = Means {
         launcher: Arc::new(launcher),
         client: connection.client,
+        work_client,
         http,
         identity: Identity {
             host: variable("HOSTNAME").unwrap_or_else(|| "localhost".to_owned()),
@@ -115,6 +118,16 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         traces.finish().await;
     }
     ended
+}
+
+/// A client for the work on resources. Without a bound, a burst of thousands would open a connection for each request that
+/// finds none idle, and keep it.
+fn work_client(config: kube::Config) -> Result<kube::Client, Failure> {
+    let client = ClientBuilder::try_from(config).map_err(|error| {
+        Failure::new(Kind::Invalid, format!("the API server's credentials cannot be used: {error}"))
+    })?;
+    // A request is under way until its answer begins: watches do not count.
+    Ok(client.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_MAX)).build())
 }
 
 async fn until_asked_to_end(operator: Operator, means: Means) -> Result<(), Failure> {

@@ -9,8 +9,9 @@ use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use kube::client::ConfigExt;
 use secrecy::ExposeSecret;
 
-/// How long an idle connection to a JobManager is kept.
-const IDLE_CONNECTION: Duration = Duration::from_secs(30);
+/// How long an idle connection to a JobManager is kept: while something goes on it is asked more often, and at rest a new one
+/// now and then is cheaper than thousands that wait.
+const IDLE_CONNECTION: Duration = Duration::from_secs(2);
 
 /// Addresses of JobManagers, and the connections to them.
 pub(crate) struct JobManagers {

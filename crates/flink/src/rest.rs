@@ -7,6 +7,7 @@ pub mod checkpoints;
 pub mod cluster;
 mod endpoint;
 mod error;
+pub mod jars;
 pub mod jobs;
 mod lenient;
 pub mod operations;
@@ -20,10 +21,14 @@ use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-pub use self::checkpoints::{Checkpoint, CheckpointStatistics, CheckpointStatus, ExternalPath, RestorePoint};
+pub use self::checkpoints::{
+    Checkpoint, CheckpointConfiguration, CheckpointStatistics, CheckpointStatus, ExternalPath,
+    Externalization, RestorePoint, VertexCheckpoint,
+};
 pub use self::cluster::{ClusterConfiguration, ClusterOverview, ResourceRequirements, TaskManager};
 pub use self::endpoint::Endpoint;
 pub use self::error::{Doubt, Refusal, RestError};
+pub use self::jars::{JarRun, StoredJar};
 pub use self::jobs::{
     AggregatedMetric, BackPressure, ExecutionResult, FailureCause, JobDetail, JobException, JobExceptions,
     JobMetrics, JobOverview, JobPlan, JobState, PlanInput, PlanNode,
@@ -213,6 +218,28 @@ impl FlinkRest {
         self.call(Request::new(Endpoint::CheckpointDetail).with(&id).with(&checkpoint_id)).await
     }
 
+    /// How checkpoints of a job are taken.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn checkpoint_configuration(&self, id: JobId) -> Result<CheckpointConfiguration, RestError> {
+        self.call(Request::new(Endpoint::CheckpointConfig).with(&id)).await
+    }
+
+    /// What a checkpoint took one vertex.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn checkpoint_of_vertex(
+        &self,
+        id: JobId,
+        checkpoint_id: u64,
+        vertex: &str,
+    ) -> Result<VertexCheckpoint, RestError> {
+        let request = Request::new(Endpoint::CheckpointOfVertex).with(&id).with(&checkpoint_id).with(&vertex);
+        self.call(request).await
+    }
+
     /// Starts a checkpoint, once for each `trigger`. Flink 1.17 and later.
     ///
     /// # Errors
@@ -334,6 +361,62 @@ impl FlinkRest {
         let body = requirements.body();
         let request = Request::new(Endpoint::ResourceRequirementsUpdate).with(&id).body(body);
         self.call::<Value>(request).await.map(drop)
+    }
+
+    /// The jars that a session cluster keeps. One that has just been handed over is among them.
+    ///
+    /// # Errors
+    /// See [`RestError`]; `NoSuchCall` means that the cluster takes no jars (`web.submit.enable: false`, or an
+    /// application cluster).
+    pub async fn jars(&self) -> Result<Vec<StoredJar>, RestError> {
+        let answer: jars::ListAnswer = self.call(Request::new(Endpoint::JarList)).await?;
+        Ok(answer.files)
+    }
+
+    /// Has the program of the jar with this id run up to where it would start its job, and returns the job's name. Flink
+    /// before 1.19 says none. Nothing is started, but whatever else `main` does is done.
+    ///
+    /// # Errors
+    /// See [`RestError`]: an unknown class, or a `main` that throws.
+    pub async fn plan_jar(&self, jar_id: &str, run: &JarRun) -> Result<Option<String>, RestError> {
+        let request = Request::new(Endpoint::JarPlan).with(&jar_id).body(run.plan_body());
+        Ok(self.call::<jars::PlanAnswer>(request).await?.plan.name)
+    }
+
+    /// Hands a jar to a session cluster, piece by piece as it is read; returns the id by which it is run. `deadline` is for
+    /// all of it: jars are large, and networks slow.
+    ///
+    /// # Errors
+    /// See [`RestError`]; after `UnknownOutcome` the jar may be there, which does no harm.
+    pub async fn upload_jar(
+        &self,
+        name: &str,
+        content: reqwest::Body,
+        length_bytes: u64,
+        deadline: Duration,
+    ) -> Result<String, RestError> {
+        let jar =
+            reqwest::multipart::Part::stream_with_length(content, length_bytes).file_name(name.to_owned());
+        let form = reqwest::multipart::Form::new().part("jarfile", jar);
+        let answer: jars::UploadAnswer = transport::upload(&self.http, &self.base, deadline, form).await?;
+        Ok(answer.jar_id())
+    }
+
+    /// Starts a job from the jar with this id, once for each `run.job_id`: who asks again is refused.
+    ///
+    /// # Errors
+    /// See [`RestError`]; after `UnknownOutcome` look for the job by its id.
+    pub async fn run_jar(&self, jar_id: &str, run: &JarRun) -> Result<JobId, RestError> {
+        let request = Request::new(Endpoint::JarRun).with(&jar_id).body(run.body());
+        Ok(self.call::<jars::RunAnswer>(request).await?.jobid)
+    }
+
+    /// Removes the jar with this id.
+    ///
+    /// # Errors
+    /// See [`RestError`].
+    pub async fn delete_jar(&self, jar_id: &str) -> Result<(), RestError> {
+        self.call::<Value>(Request::new(Endpoint::JarDelete).with(&jar_id)).await.map(drop)
     }
 
     /// Ends the cluster: its processes exit with 0.

@@ -87,8 +87,12 @@ pub struct Operator {
 
 /// What an operator works with.
 pub struct Means {
-    /// The Kubernetes API.
+    /// The Kubernetes API, for the Lease, the rights and the webhook: nothing that thousands of resources ask for is
+    /// waited for here.
     pub client: Client,
+    /// The Kubernetes API, for the engine. It should bound how many requests are under way: each takes a connection, and a
+    /// connection with TLS takes a hundred kilobytes.
+    pub work_client: Client,
     /// Where clusters run.
     pub launcher: Arc<dyn Launcher>,
     /// Connections to JobManagers.
@@ -281,10 +285,10 @@ impl Operator {
         leadership: Leadership,
         stop: CancellationToken,
     ) -> Result<(), EngineError> {
-        let Means { client, launcher, http, own_namespace, identity: _ } = means;
+        let Means { client: _, work_client, launcher, http, own_namespace, identity: _ } = means;
         let Settings { policy, defaults } = Settings::of(&self.configuration);
         let engine = Engine::new(EngineConfig {
-            client,
+            client: work_client,
             launcher,
             http,
             policy,

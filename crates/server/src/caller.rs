@@ -9,8 +9,6 @@ use kube::Client;
 use crate::key::{FleetKind, Key};
 use crate::persons::{Person, Question};
 
-/// API group of the kinds that the dashboard shows.
-const GROUP: &str = "flink.apache.org";
 /// How many questions about one person are on their way at once.
 const ASKED_AT_ONCE: usize = 16;
 
@@ -50,11 +48,11 @@ impl Caller {
         }
     }
 
-    /// Why they may not do it; `None` when they may, as far as anybody can tell before it is tried.
+    /// Why they may not change what is asked; `None` when they may, as far as anybody can tell before it is tried.
     pub(crate) async fn why_not(&self, question: Question) -> Result<Option<String>, kube::Error> {
         match self {
             Self::Owner => Ok(None),
-            Self::Anybody(reason) => Ok((!is_look(question.verb)).then(|| reason.to_string())),
+            Self::Anybody(reason) => Ok(Some(reason.to_string())),
             Self::Person(person) => {
                 let allowed = person.may(&question).await?;
                 Ok((!allowed).then(|| format!("{} may not {question}", person.name)))
@@ -68,7 +66,7 @@ impl Caller {
         let mut seen = HashSet::new();
         let mut kinds = HashSet::new();
         for kind in FleetKind::ALL {
-            if person.may(&on("list", kind, None)).await? {
+            if person.may(&Question { verb: "list", kind, namespace: None }).await? {
                 kinds.insert(kind);
             }
         }
@@ -78,7 +76,8 @@ impl Caller {
             .collect();
         let mut answers = futures::stream::iter(open)
             .map(async |(kind, namespace)| {
-                let may = person.may(&on("list", kind, Some(namespace.clone()))).await;
+                let may =
+                    person.may(&Question { verb: "list", kind, namespace: Some(namespace.clone()) }).await;
                 may.map(|may| may.then_some((kind, namespace)))
             })
             .buffer_unordered(ASKED_AT_ONCE);
@@ -112,13 +111,4 @@ impl Sight {
             }
         }
     }
-}
-
-/// Something done to resources of one of Flink's kinds.
-pub(crate) fn on(verb: &'static str, kind: FleetKind, namespace: Option<Arc<str>>) -> Question {
-    Question { verb, group: GROUP, resource: kind.plural(), namespace }
-}
-
-fn is_look(verb: &str) -> bool {
-    matches!(verb, "get" | "list" | "watch")
 }

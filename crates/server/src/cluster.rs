@@ -8,6 +8,7 @@ use drey_api::configuration::flatten;
 use drey_flink::FlinkRest;
 use futures::stream::BoxStream;
 use kube::Client;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -50,7 +51,7 @@ fn rest_port(deployment: &Value) -> Option<String> {
 }
 
 /// What a process is in its cluster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// A JobManager.

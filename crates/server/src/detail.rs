@@ -4,20 +4,21 @@ mod progress;
 
 use std::sync::Arc;
 
+use drey_api::change;
 use drey_api::diff;
+use drey_api::effect;
 use drey_api::kinds::{DeploymentMode, FlinkDeploymentSpec};
-use drey_api::reconciled;
 use drey_api::story::Story;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::change;
 use crate::key::{FleetKind, Key};
 use crate::row::{Row, moment};
 use progress::Progress;
 
 /// One resource in depth.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Detail {
     pub(crate) row: Arc<Row>,
@@ -37,7 +38,7 @@ pub(crate) struct Detail {
 }
 
 /// What stands below the name.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Title {
     mode: Option<&'static str>,
@@ -46,7 +47,7 @@ pub(crate) struct Title {
     running_since: Option<i64>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Condition {
     #[serde(rename = "type")]
     kind: String,
@@ -57,14 +58,14 @@ pub(crate) struct Condition {
 }
 
 /// What is, and what is wanted where that differs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Fact {
     name: &'static str,
     actual: String,
     wanted: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Restored {
     path: String,
     kind: &'static str,
@@ -72,27 +73,27 @@ pub(crate) struct Restored {
 }
 
 /// One difference between the spec that runs and the one that is wanted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Change {
     field: String,
     from: String,
     to: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct GitOps {
     tool: &'static str,
     message: String,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct May {
     pub(crate) patch: Verdict,
     pub(crate) update: Verdict,
     pub(crate) delete: Verdict,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Verdict {
     allowed: bool,
     reason: Option<String>,
@@ -105,14 +106,14 @@ impl From<Option<String>> for Verdict {
     }
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Action {
     name: &'static str,
     allowed: bool,
     reason: Option<String>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Url {
     name: String,
     url: String,
@@ -121,7 +122,7 @@ pub(crate) struct Url {
 /// Describes `object`, whose row is `row`, to somebody who may do `may`.
 pub(crate) fn describe(row: Arc<Row>, object: &Value, may: May, now: i64) -> Detail {
     let story = (row.id.kind == FleetKind::Deployment).then(|| Story::read(object).ok()).flatten();
-    let deployed = story.as_ref().and_then(deployed);
+    let deployed = story.as_ref().and_then(effect::deployed);
     Detail {
         now,
         title: Title {
@@ -154,12 +155,6 @@ pub(crate) fn describe(row: Arc<Row>, object: &Value, may: May, now: i64) -> Det
         flink_ui: None,
         row,
     }
-}
-
-/// The spec that the present cluster was made from.
-pub(crate) fn deployed(story: &Story) -> Option<Arc<FlinkDeploymentSpec>> {
-    let record = story.status.reconciliation_status.as_ref()?.last_reconciled_spec.as_deref()?;
-    Some(reconciled::decode(record).ok()?.spec)
 }
 
 pub(crate) fn changes(deployed: &FlinkDeploymentSpec, wanted: &FlinkDeploymentSpec) -> Vec<Change> {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::key::Key;
@@ -28,7 +29,7 @@ pub(crate) struct Asked {
 }
 
 /// The answer.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Fleet {
     /// Number of the newest change that is in it.
@@ -56,7 +57,8 @@ pub(crate) struct Fleet {
 }
 
 /// How many rows have a value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "FacetCount")]
 pub(crate) struct Count {
     /// The value.
     pub(crate) value: String,
@@ -65,7 +67,8 @@ pub(crate) struct Count {
 }
 
 /// Sums over the fleet.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "FleetSummary")]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Summary {
     pub(crate) total: usize,

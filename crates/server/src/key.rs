@@ -1,10 +1,12 @@
 //! What a resource is called: its kind, namespace and name. Refuses to know what is in it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
 use drey_api::kinds::{FlinkBlueGreenDeployment, FlinkDeployment, FlinkSessionJob, FlinkStateSnapshot};
 use kube::core::ApiResource;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Serialize, Serializer};
 
 /// The kinds that the dashboard shows.
@@ -82,6 +84,16 @@ impl Key {
 impl fmt::Display for Key {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{}/{}/{}", self.namespace, self.kind.plural(), self.name)
+    }
+}
+
+impl JsonSchema for Key {
+    fn schema_name() -> Cow<'static, str> {
+        "Key".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "description": "`namespace/plural/name`." })
     }
 }
 

@@ -13,10 +13,8 @@
 mod access;
 mod audit;
 mod caller;
-mod change;
 mod cluster;
 mod detail;
-mod effect;
 mod fleet;
 mod heimdall;
 mod http;
@@ -31,13 +29,14 @@ mod snapshots;
 mod store;
 mod tickets;
 mod timeline;
+mod unmask;
 mod vitals;
 mod watch;
 
 pub use access::Access;
 pub use cluster::{ClusterError, ClusterName, Clusters, Log, LogWanted, Process, Role};
 pub use heimdall::Heimdall;
-pub use http::{Link, Links};
+pub use http::{Link, Links, openapi};
 pub use ipnet::IpNet;
 pub use key::{FleetKind, Key};
 pub use persons::Persons;

@@ -1,10 +1,8 @@
 //! What a browser may see of an object: without secrets and without bookkeeping. Refuses to know who looks.
 
+use drey_api::kinds::LAST_APPLIED;
 use drey_api::secrets;
 use serde_json::Value;
-
-/// A copy of an object that carries everything that is masked elsewhere.
-pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Takes out of `object` what nobody should see; returns the paths of what was masked.
 pub(crate) fn mask(object: &mut Value) -> Vec<String> {

@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use drey_api::kinds::GROUP;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SelfSubjectAccessReview, SelfSubjectAccessReviewSpec,
@@ -15,6 +16,8 @@ use kube::api::PostParams;
 use kube::config::AuthInfo;
 use kube::{Api, Client, Config};
 use tokio::time::Instant;
+
+use crate::key::FleetKind;
 
 /// How long an answer of the API server about a person counts.
 const FRESH: Duration = Duration::from_secs(30);
@@ -133,22 +136,20 @@ pub(crate) struct Person {
     answers: Remembered<Question, bool>,
 }
 
-/// Something that somebody may do or not.
+/// Something that somebody may do to resources of Flink's or not.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Question {
     /// Such as `list`.
     pub(crate) verb: &'static str,
-    /// API group.
-    pub(crate) group: &'static str,
-    /// Plural of the kind.
-    pub(crate) resource: &'static str,
+    /// With resources of this kind.
+    pub(crate) kind: FleetKind,
     /// Where; everywhere when `None`.
     pub(crate) namespace: Option<Arc<str>>,
 }
 
 impl fmt::Display for Question {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {}", self.verb, self.resource)?;
+        write!(formatter, "{} {}", self.verb, self.kind.plural())?;
         match &self.namespace {
             Some(namespace) => write!(formatter, " in namespace {namespace}"),
             None => formatter.write_str(" in all namespaces"),
@@ -167,8 +168,8 @@ impl Person {
         let reviews: Api<SelfSubjectAccessReview> = Api::all(self.client.clone());
         let attributes = ResourceAttributes {
             verb: Some(question.verb.to_owned()),
-            group: Some(question.group.to_owned()),
-            resource: Some(question.resource.to_owned()),
+            group: Some(GROUP.to_owned()),
+            resource: Some(question.kind.plural().to_owned()),
             namespace: question.namespace.as_deref().map(str::to_owned),
             ..ResourceAttributes::default()
         };

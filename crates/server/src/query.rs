@@ -8,6 +8,7 @@
 
 use std::cmp::{Ordering, Reverse};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::row::{Health, Row, RowType};
@@ -19,7 +20,7 @@ pub(crate) struct Query {
 }
 
 /// One term of a query.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Term {
     /// As it was typed.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use drey_api::memory::parse_bytes;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -20,7 +21,7 @@ use crate::store::Store;
 use health::Verdict;
 
 /// What kind of thing a row stands for, in the words of users.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum RowType {
     /// A cluster with one job.
@@ -50,7 +51,7 @@ impl RowType {
 }
 
 /// One line of the fleet. What is not known is `None`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Row {
     /// `namespace/plural/name`.

@@ -8,6 +8,7 @@ use axum::ServiceExt;
 use axum::extract::Request;
 use jiff::Timestamp;
 use kube::Client;
+use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,7 +24,7 @@ use crate::vitals::{self, Looks};
 use crate::watch::{self, Scope};
 
 /// Where the dashboard runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum Mode {
     /// Beside the processes of laptop mode.

@@ -1,6 +1,7 @@
 //! All rows as they are now, and what changed since when. Each change has a number; whoever has seen one asks for what
 //! came after it. Refuses to know who fills it and who reads it.
 
+use schemars::JsonSchema;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -32,7 +33,7 @@ pub(crate) struct News {
 }
 
 /// Rows that may be out of date.
-#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Stale {
     /// Since when, milliseconds since the epoch.

@@ -2,6 +2,7 @@
 //! remembers. Pure. Refuses to fetch.
 
 use k8s_openapi::api::core::v1::Event;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -11,7 +12,8 @@ use crate::row::{Fields, moment};
 const OPERATORS: [&str; 5] = ["Operator", "JobManagerDeployment", "Job", "Snapshot", "drey"];
 
 /// One thing that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "TimelineItem")]
 pub(crate) struct Item {
     at: i64,
     source: Source,
@@ -21,7 +23,7 @@ pub(crate) struct Item {
     count: i32,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum Source {
     Operator,
@@ -29,7 +31,7 @@ enum Source {
     Status,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 enum Level {
     Info,

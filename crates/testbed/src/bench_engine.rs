@@ -32,6 +32,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::fake_jobmanager::hangs;
+use crate::usage::Usage;
 
 const NAMESPACE: &str = "default";
 
@@ -305,12 +306,17 @@ impl Bench<'_> {
         let metrics = running.engine.metrics();
         let counts = || (metrics.status_writes_acknowledged(), metrics.actions_begun());
         let (writes, actions) = counts();
-        let (begun, processor) = (Instant::now(), processor_seconds()?);
+        let (begun, processor) = (Instant::now(), Usage::here().map_err(setup)?);
         sleep(self.options.rest).await;
-        let used = processor_seconds()? - processor;
+        let used = Usage::here().map_err(setup)?;
         let minutes = begun.elapsed().as_secs_f64() / 60.0;
         let (writes_after, actions_after) = counts();
-        Ok((resident_bytes()?, used / minutes, writes_after - writes, actions_after - actions))
+        Ok((
+            used.resident_bytes,
+            (used.processor_seconds - processor.processor_seconds) / minutes,
+            writes_after - writes,
+            actions_after - actions,
+        ))
     }
 
     /// Edits some resources one after the other, and asks the fake JobManagers when they were told to stop.
@@ -546,28 +552,6 @@ fn now_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Resident memory of this process.
-fn resident_bytes() -> Result<u64, BenchError> {
-    let status = std::fs::read_to_string("/proc/self/status").map_err(setup)?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-    kilobytes.map(|kilobytes| kilobytes * 1_024).ok_or_else(|| setup("/proc/self/status has no VmRSS"))
-}
-
-/// Processor time of this process, user and system.
-fn processor_seconds() -> Result<f64, BenchError> {
-    let stat = std::fs::read_to_string("/proc/self/stat").map_err(setup)?;
-    // The second field is a name in parentheses that may hold spaces; utime and stime are the 14th and 15th.
-    let after_name = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-    let ticks: Vec<u64> =
-        after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-    let [user, system] = ticks[..] else { return Err(setup("/proc/self/stat has no times")) };
-    Ok((user + system) as f64 / TICKS_PER_SECOND)
-}
-
-/// `USER_HZ`, which Linux fixes at 100 for all that user space sees.
-const TICKS_PER_SECOND: f64 = 100.0;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -578,15 +562,5 @@ mod tests {
         assert_eq!(percentile(&list, 50), Duration::from_millis(100));
         assert_eq!(percentile(&list, 99), Duration::from_millis(198));
         assert_eq!(percentile(&[], 99), Duration::ZERO);
-    }
-
-    #[test]
-    fn this_process_has_a_size_and_uses_time() {
-        assert!(resident_bytes().unwrap() > 1_000_000);
-        let before = processor_seconds().unwrap();
-        let mut spent: u64 = 0;
-        while processor_seconds().unwrap() <= before {
-            spent = std::hint::black_box(spent.wrapping_add(1));
-        }
     }
 }

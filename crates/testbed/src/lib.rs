@@ -8,3 +8,4 @@ pub mod kube;
 pub mod ledger;
 pub mod node;
 pub mod node_checks;
+pub mod usage;

@@ -13,6 +13,8 @@ use super::binary::Binary;
 pub(super) const USER: u32 = 9999;
 /// Where the program is.
 pub(super) const PROGRAM: &str = "/usr/local/bin/drey";
+/// By this name drey takes flink-deployer's command line.
+const DEPLOYER: &str = "usr/local/bin/flink-deployer";
 /// Where programs look for the certificates of authorities.
 const AUTHORITIES: &str = "etc/ssl/certs/ca-certificates.crt";
 /// Characters in a line of PEM.
@@ -23,6 +25,8 @@ const PEM_LINE: usize = 64;
 enum Node {
     Directory,
     File(Vec<u8>),
+    /// A name for what lies beside it.
+    Link(&'static str),
 }
 
 /// Files by path, without a slash at the beginning; every directory comes before what lies in it.
@@ -55,6 +59,7 @@ impl Files {
     pub(super) fn program(binary: &Binary) -> Files {
         let mut files = Files::default();
         files.file(PROGRAM.trim_start_matches('/'), binary.content.clone(), 0o755);
+        files.0.insert(DEPLOYER.to_owned(), (Node::Link("drey"), 0o777));
         files
     }
 
@@ -88,6 +93,11 @@ impl Files {
                     header.set_entry_type(tar::EntryType::Regular);
                     header.set_size(content.len() as u64);
                     archive.append_data(&mut header, path, content.as_slice())?;
+                }
+                Node::Link(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    header.set_size(0);
+                    archive.append_link(&mut header, path, target)?;
                 }
             }
         }

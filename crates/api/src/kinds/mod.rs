@@ -39,6 +39,9 @@ pub use version::FlinkVersion;
 
 /// API group of all four kinds.
 pub const GROUP: &str = "flink.apache.org";
+
+/// Annotation in which `kubectl apply` keeps what it applied last. It holds the whole object, secrets included.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Label whose value `true` marks a resource by which the Java operator proves its own health. Its spec may be absent, and
 /// it is nobody's cluster.
 pub const CANARY_LABEL: &str = "flink.apache.org/canary";

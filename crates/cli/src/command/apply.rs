@@ -7,13 +7,14 @@ use drey_api::options;
 use kube::api::PostParams;
 use serde_json::{Value, json};
 
-use crate::apply::{self, Applied};
+use super::files::Files;
+use crate::apply::{self, Applied, Change};
 use crate::connection::Connection;
 use crate::failure::{Failure, Kind};
 use crate::judge;
 use crate::laptop;
 use crate::manifest::{self, Document};
-use crate::output::line;
+use crate::output::{line, say};
 
 /// Create or change the objects of files
 ///
@@ -22,9 +23,9 @@ use crate::output::line;
 /// checkpoints, savepoints and high availability, are meant from the directory of their file.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Files or directories of YAML or JSON; `-` is standard input
-    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true, num_args = 1..)]
-    pub files: Vec<PathBuf>,
+    /// Which files.
+    #[command(flatten)]
+    pub files: Files,
     /// Let the API server check everything, and change nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -35,7 +36,7 @@ pub struct Args {
 /// # Errors
 /// The problems of the files, or the first refusal of the API server.
 pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
-    let documents = read(&args.files, &connection.namespace, connection.state_directory.as_deref())?;
+    let documents = read(&args.files.all(), &connection.namespace, connection.state_directory.as_deref())?;
     apply_all(&documents, connection, args.dry_run).await
 }
 
@@ -84,20 +85,40 @@ pub async fn apply_all(
     }
     let suffix = if dry_run { " (dry run)" } else { "" };
     for document in documents {
-        let applied = apply_one(document, connection, dry_run).await?;
-        line(&format!("{} {}{suffix}", document.object_name(), applied.word()))?;
+        let change = apply_one(document, connection, dry_run).await?;
+        line(&format!("{} {}{suffix}", document.object_name(), change.applied.word()))?;
+        if dry_run {
+            change.told().iter().for_each(|text| say(&format!("  {text}")));
+        }
     }
     Ok(())
 }
 
-async fn apply_one(document: &Document, connection: &Connection, dry_run: bool) -> Result<Applied, Failure> {
+/// What applying each document would change; nothing is kept.
+///
+/// # Errors
+/// The first refusal of the API server.
+pub async fn plan_all<'a>(
+    documents: &'a [Document],
+    connection: &Connection,
+) -> Result<Vec<(&'a Document, Change)>, Failure> {
+    documents.iter().try_for_each(|document| must_agree_on_namespace(document, connection))?;
+    let mut plan = Vec::new();
+    for document in documents {
+        plan.push((document, apply_one(document, connection, true).await?));
+    }
+    Ok(plan)
+}
+
+async fn apply_one(document: &Document, connection: &Connection, dry_run: bool) -> Result<Change, Failure> {
     let is_laptop = connection.state_directory.is_some();
     if is_laptop {
         refuse_missing_savepoint(document, connection).await?;
     }
     if is_laptop && !has_namespace(document, connection, dry_run).await? {
         // A dry run has made no namespace in which the object could be tried.
-        return Ok(Applied::Created);
+        let after = document.value.clone();
+        return Ok(Change { applied: Applied::Created, before: None, after });
     }
     apply::apply(connection, document, dry_run).await
 }

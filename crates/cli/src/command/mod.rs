@@ -1,17 +1,25 @@
 //! One file per command.
 
 pub mod apply;
+pub mod checkpoint;
 pub mod completion;
 pub mod crds;
 pub mod delete;
 pub mod describe;
+pub mod diff;
+pub mod doctor;
 pub mod events;
+pub mod files;
 pub mod get;
+pub mod rescale;
 pub mod restart;
+pub mod restore;
 pub mod resume;
+pub mod rollback;
 pub mod savepoint;
 pub mod status;
 pub mod suspend;
+pub mod upgrade;
 pub mod validate;
 pub mod version;
 pub mod wait;

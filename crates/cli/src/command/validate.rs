@@ -1,10 +1,11 @@
 //! `drey validate`: every rule, offline.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use drey_api::defaults::Defaults;
 use serde_json::{Value, json};
 
+use super::files::Files;
 use crate::connection::STATE_DIRECTORY;
 use crate::failure::{Failure, Kind};
 use crate::judge::{self, Problem};
@@ -19,9 +20,9 @@ use crate::output::{self, TextOrJson};
 /// Ends with 0 when there is none and with 5 otherwise.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
-    /// Files or directories of YAML or JSON; `-` is standard input
-    #[arg(short = 'f', long = "filename", value_name = "FILE", required = true, num_args = 1..)]
-    pub files: Vec<PathBuf>,
+    /// Which files.
+    #[command(flatten)]
+    pub files: Files,
     /// Judge as an operator that has no configuration of its own
     ///
     /// Without it files are judged as in laptop mode, where every cluster has high availability and
@@ -38,7 +39,7 @@ pub struct Args {
 /// # Errors
 /// When there is any problem.
 pub fn run(args: &Args) -> Result<(), Failure> {
-    let documents = manifest::read_files(&args.files)?;
+    let documents = manifest::read_files(&args.files.all())?;
     if documents.is_empty() {
         return Err(Failure::new(Kind::Invalid, "there is no object in the files"));
     }

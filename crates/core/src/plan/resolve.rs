@@ -509,9 +509,7 @@ fn savepoint(draft: &mut Draft<'_>, intent: &Intent, directory: &Arc<str>, cause
             }
             give_up_savepoint(draft, cause, &failure)
         }
-        Some(Seen::Absent) if situation == Situation::Running => {
-            send_savepoint(draft, intent, directory, cause)
-        }
+        Some(Seen::Absent) if situation == Situation::Running => send_savepoint(draft, intent, cause),
         _ if snapshot_is_lost(draft, situation) => {
             give_up_unheard(draft, directory, cause, "the job did not go on running")
         }
@@ -536,12 +534,7 @@ fn snapshot_is_lost(draft: &Draft<'_>, situation: Situation<'_>) -> bool {
     }
 }
 
-fn send_savepoint(
-    draft: &mut Draft<'_>,
-    intent: &Intent,
-    directory: &Arc<str>,
-    cause: SnapshotCause,
-) -> Flow {
+fn send_savepoint(draft: &mut Draft<'_>, intent: &Intent, cause: SnapshotCause) -> Flow {
     let IntentKind::Savepoint { job_id, trigger_id, target_directory, .. } = &intent.kind else {
         return Flow::GoOn;
     };
@@ -549,7 +542,12 @@ fn send_savepoint(
     let grace_ms = options.map_or(60_000, |options| options.savepoint_grace_period_ms);
     let format = options.map_or(SavepointFormat::Canonical, |options| options.savepoint_format);
     if (draft.now.0 - intent.started_at_ms).abs() > grace_ms && intent.attempts > 1 {
-        return give_up_unheard(draft, directory, cause, "Flink did not accept it within the grace period");
+        return give_up_unheard(
+            draft,
+            target_directory,
+            cause,
+            "Flink did not accept it within the grace period",
+        );
     }
     draft.wait(WaitingFor::SnapshotInProgress, "a savepoint is being triggered");
     if draft.is_due() {

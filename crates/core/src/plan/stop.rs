@@ -167,18 +167,19 @@ fn checkpoint_age(draft: &Draft<'_>, desired: &Desired) -> Option<Way> {
 
 /// Whether high availability holds a checkpoint that came after `snapshot`, as far as a live look tells.
 pub(super) fn store_is_ahead(draft: &Draft<'_>, snapshot: &StoredSnapshot) -> bool {
-    let Some(run) = &draft.journal.run else { return false };
-    let store = draft.observed.high_availability.present().and_then(|data| data.job(&run.job_id));
-    store.and_then(|store| store.newest_checkpoint_id) > snapshot.checkpoint_id
+    newest_in_store(draft).is_some_and(|newest| Some(newest) > snapshot.checkpoint_id)
 }
 
 /// Whether high availability holds a checkpoint of the run, as far as a live look tells. Without one, the teardown that
 /// is planned asks for the look first.
 fn store_holds_state(draft: &Draft<'_>) -> bool {
-    let Some(run) = &draft.journal.run else { return false };
-    let data = draft.observed.high_availability.present();
-    draft.observed.live
-        && data.is_some_and(|d| d.job(&run.job_id).is_some_and(|store| store.newest_checkpoint_id.is_some()))
+    draft.observed.live && newest_in_store(draft).is_some()
+}
+
+/// The newest checkpoint of the run that high availability holds.
+fn newest_in_store(draft: &Draft<'_>) -> Option<u64> {
+    let run = draft.journal.run.as_ref()?;
+    draft.observed.high_availability.present()?.job(&run.job_id)?.newest_checkpoint_id
 }
 
 /// A JobManager that has just restarted knows its job again soon. One that has not for a minute never will.

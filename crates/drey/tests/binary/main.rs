@@ -2,6 +2,7 @@
 //! that nothing has to be started.
 
 mod bad_input;
+mod bare_flink;
 mod laptop;
 mod offline;
 mod support;

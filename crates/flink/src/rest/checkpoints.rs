@@ -141,6 +141,121 @@ pub struct Checkpoint {
     pub checkpoint_type: Option<String>,
 }
 
+/// How checkpoints of a job are taken. What a version of Flink does not tell is `None`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+pub struct CheckpointConfiguration {
+    /// Such as `exactly_once`.
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// How long from the beginning of one to that of the next, milliseconds; very large when only asked for.
+    #[serde(default, rename = "interval", deserialize_with = "lenient::optional_integer")]
+    pub interval_ms: Option<i64>,
+    /// How long one may take, milliseconds.
+    #[serde(default, rename = "timeout", deserialize_with = "lenient::optional_integer")]
+    pub timeout_ms: Option<i64>,
+    /// How long at least from the end of one to the beginning of the next, milliseconds.
+    #[serde(default, rename = "min_pause", deserialize_with = "lenient::optional_integer")]
+    pub min_pause_ms: Option<i64>,
+    /// How many at once.
+    #[serde(default, rename = "max_concurrent", deserialize_with = "lenient::optional_integer")]
+    pub concurrent_max: Option<i64>,
+    /// How many may fail one after the other until the job does.
+    #[serde(default, deserialize_with = "lenient::optional_integer")]
+    pub tolerable_failed_checkpoints: Option<i64>,
+    /// Whether they pass records that wait.
+    #[serde(default)]
+    pub unaligned_checkpoints: Option<bool>,
+    /// What becomes of them when the job ends.
+    #[serde(default)]
+    pub externalization: Option<Externalization>,
+    /// Such as `EmbeddedRocksDBStateBackend`.
+    #[serde(default)]
+    pub state_backend: Option<String>,
+    /// Such as `FileSystemCheckpointStorage`.
+    #[serde(default)]
+    pub checkpoint_storage: Option<String>,
+}
+
+/// What becomes of checkpoints when the job ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct Externalization {
+    /// They stay when the job fails.
+    pub enabled: bool,
+    /// They go when it is cancelled.
+    #[serde(default)]
+    pub delete_on_cancellation: bool,
+}
+
+/// What a checkpoint took one vertex. Each figure is that of the slowest or largest subtask; `None` before any has
+/// acknowledged it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(from = "VertexCheckpointAnswer")]
+pub struct VertexCheckpoint {
+    /// From the trigger to the acknowledgement, milliseconds.
+    pub end_to_end_ms: Option<i64>,
+    /// From the trigger until the first barrier came in, milliseconds.
+    pub start_delay_ms: Option<i64>,
+    /// From the first barrier to the last, milliseconds.
+    pub alignment_ms: Option<i64>,
+    /// While records waited, milliseconds.
+    pub sync_ms: Option<i64>,
+    /// While records went on, milliseconds.
+    pub async_ms: Option<i64>,
+    /// State of all subtasks, bytes.
+    pub state_bytes: Option<i64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct VertexCheckpointAnswer {
+    state_size: Option<i64>,
+    summary: VertexSummary,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct VertexSummary {
+    end_to_end_duration: Largest,
+    start_delay: Largest,
+    alignment: Alignment,
+    checkpoint_duration: Phases,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Alignment {
+    duration: Largest,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Phases {
+    sync: Largest,
+    r#async: Largest,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Largest {
+    max: Option<i64>,
+}
+
+impl From<VertexCheckpointAnswer> for VertexCheckpoint {
+    fn from(answer: VertexCheckpointAnswer) -> VertexCheckpoint {
+        // Flink says -1 for "not yet".
+        let known = |largest: Largest| largest.max.filter(|largest| *largest >= 0);
+        let summary = answer.summary;
+        VertexCheckpoint {
+            end_to_end_ms: known(summary.end_to_end_duration),
+            start_delay_ms: known(summary.start_delay),
+            alignment_ms: known(summary.alignment.duration),
+            sync_ms: known(summary.checkpoint_duration.sync),
+            async_ms: known(summary.checkpoint_duration.r#async),
+            state_bytes: answer.state_size.filter(|bytes| *bytes >= 0),
+        }
+    }
+}
+
 /// The checkpoint that a job was restored from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct RestoredCheckpoint {
@@ -201,7 +316,7 @@ impl RestoredCheckpoint {
 
 #[cfg(test)]
 mod tests {
-    use super::{CheckpointStatistics, ExternalPath};
+    use super::{CheckpointStatistics, ExternalPath, VertexCheckpoint};
 
     fn newest(latest: &str) -> Option<(u64, Option<String>, bool)> {
         let statistics: CheckpointStatistics =
@@ -224,6 +339,18 @@ mod tests {
         assert_eq!(newest(&format!("{{{completed},{discarded}}}")), at(5, "file:/d5"));
         assert_eq!(newest(&format!("{{{completed},{restored}}}")), at(9, "file:/r9"));
         assert_eq!(newest(r#"{"completed":null,"failed":{"id":9,"status":"FAILED"}}"#), None);
+    }
+
+    #[test]
+    fn what_a_checkpoint_took_a_vertex_is_that_of_its_slowest_subtask() {
+        let text = r#"{"id":7,"status":"COMPLETED","state_size":2048,"summary":{
+            "end_to_end_duration":{"min":3,"max":9,"avg":6},"start_delay":{"max":-1},
+            "checkpoint_duration":{"sync":{"max":1},"async":{"max":5}},"alignment":{"buffered":{"max":0},"duration":{"max":4}}},
+            "subtasks":[{"index":0,"status":"pending_or_failed"}]}"#;
+        let took: VertexCheckpoint = serde_json::from_str(text).unwrap();
+        assert_eq!((took.end_to_end_ms, took.start_delay_ms, took.alignment_ms), (Some(9), None, Some(4)));
+        assert_eq!((took.sync_ms, took.async_ms, took.state_bytes), (Some(1), Some(5), Some(2048)));
+        assert_eq!(serde_json::from_str::<VertexCheckpoint>("{}").unwrap(), VertexCheckpoint::default());
     }
 
     #[test]

@@ -35,8 +35,12 @@ pub enum Endpoint {
     BackPressure,
     /// Checkpoint counts, latest checkpoints and history.
     Checkpoints,
+    /// How checkpoints are taken.
+    CheckpointConfig,
     /// One checkpoint.
     CheckpointDetail,
+    /// What one checkpoint took one vertex.
+    CheckpointOfVertex,
     /// Starts a checkpoint.
     CheckpointTrigger,
     /// How a triggered checkpoint goes.
@@ -61,13 +65,23 @@ pub enum Endpoint {
     ResourceRequirements,
     /// The parallelism bounds of each vertex, written.
     ResourceRequirementsUpdate,
+    /// The jars that were handed to a session cluster.
+    JarList,
+    /// Hands a jar to a session cluster.
+    JarUpload,
+    /// Has the program of an uploaded jar say which job it makes, without starting it.
+    JarPlan,
+    /// Starts a job from an uploaded jar.
+    JarRun,
+    /// Removes an uploaded jar.
+    JarDelete,
     /// Ends the cluster.
     Shutdown,
 }
 
 impl Endpoint {
     /// Every call, in the order of the declaration.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 32] = [
         Self::Overview,
         Self::Config,
         Self::JobManagerConfig,
@@ -79,7 +93,9 @@ impl Endpoint {
         Self::VertexMetrics,
         Self::BackPressure,
         Self::Checkpoints,
+        Self::CheckpointConfig,
         Self::CheckpointDetail,
+        Self::CheckpointOfVertex,
         Self::CheckpointTrigger,
         Self::CheckpointStatus,
         Self::SavepointTrigger,
@@ -92,6 +108,11 @@ impl Endpoint {
         Self::TaskManagersMetrics,
         Self::ResourceRequirements,
         Self::ResourceRequirementsUpdate,
+        Self::JarList,
+        Self::JarUpload,
+        Self::JarPlan,
+        Self::JarRun,
+        Self::JarDelete,
         Self::Shutdown,
     ];
 
@@ -111,7 +132,11 @@ impl Endpoint {
             Self::VertexMetrics => (Method::GET, "/jobs/:jobid/vertices/:vertexid/subtasks/metrics"),
             Self::BackPressure => (Method::GET, "/jobs/:jobid/vertices/:vertexid/backpressure"),
             Self::Checkpoints => (Method::GET, "/jobs/:jobid/checkpoints"),
+            Self::CheckpointConfig => (Method::GET, "/jobs/:jobid/checkpoints/config"),
             Self::CheckpointDetail => (Method::GET, "/jobs/:jobid/checkpoints/details/:checkpointid"),
+            Self::CheckpointOfVertex => {
+                (Method::GET, "/jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid")
+            }
             Self::CheckpointTrigger => (Method::POST, "/jobs/:jobid/checkpoints"),
             Self::CheckpointStatus => (Method::GET, "/jobs/:jobid/checkpoints/:triggerid"),
             Self::SavepointTrigger => (Method::POST, "/jobs/:jobid/savepoints"),
@@ -124,6 +149,11 @@ impl Endpoint {
             Self::TaskManagersMetrics => (Method::GET, "/taskmanagers/metrics"),
             Self::ResourceRequirements => (Method::GET, "/jobs/:jobid/resource-requirements"),
             Self::ResourceRequirementsUpdate => (Method::PUT, "/jobs/:jobid/resource-requirements"),
+            Self::JarList => (Method::GET, "/jars"),
+            Self::JarPlan => (Method::POST, "/jars/:jarid/plan"),
+            Self::JarUpload => (Method::POST, "/jars/upload"),
+            Self::JarRun => (Method::POST, "/jars/:jarid/run"),
+            Self::JarDelete => (Method::DELETE, "/jars/:jarid"),
             Self::Shutdown => (Method::DELETE, "/cluster"),
         }
     }
@@ -146,7 +176,9 @@ impl Endpoint {
             | Self::VertexMetrics
             | Self::BackPressure
             | Self::Checkpoints
+            | Self::CheckpointConfig
             | Self::CheckpointDetail
+            | Self::CheckpointOfVertex
             | Self::SavepointTrigger
             | Self::SavepointStatus
             | Self::Stop
@@ -155,6 +187,11 @@ impl Endpoint {
             | Self::SavepointDisposalStatus
             | Self::TaskManagers
             | Self::TaskManagersMetrics
+            | Self::JarList
+            | Self::JarUpload
+            | Self::JarPlan
+            | Self::JarRun
+            | Self::JarDelete
             | Self::Shutdown => true,
         }
     }

@@ -456,6 +456,9 @@ pub struct AggregatedMetric {
     /// The sum.
     #[serde(default)]
     pub sum: Option<f64>,
+    /// The least.
+    #[serde(default)]
+    pub min: Option<f64>,
     /// The largest.
     #[serde(default)]
     pub max: Option<f64>,

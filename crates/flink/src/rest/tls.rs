@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
+use reqwest::header::HeaderMap;
 use reqwest::redirect::Policy;
 
 use crate::limits;
@@ -57,12 +58,24 @@ const IDENTITY: &str = "client identity file";
 /// # Errors
 /// [`ClientError`] names the file that is missing or malformed.
 pub fn client(settings: &TlsSettings) -> Result<reqwest::Client, ClientError> {
+    client_with_headers(settings, HeaderMap::new())
+}
+
+/// As [`client`], and every request carries `headers`, such as those of a proxy that asks for a password.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_with_headers(
+    settings: &TlsSettings,
+    headers: HeaderMap,
+) -> Result<reqwest::Client, ClientError> {
     if rustls::crypto::CryptoProvider::get_default().is_none() {
         return Err(ClientError::NoCryptoProvider);
     }
     let TlsSettings { certificate_authority_file, client_identity_file } = settings;
     let mut builder = reqwest::Client::builder()
         .no_proxy()
+        .default_headers(headers)
         .redirect(Policy::none())
         .connect_timeout(limits::CONNECT_DEADLINE)
         .user_agent(concat!("drey/", env!("CARGO_PKG_VERSION")));

@@ -92,9 +92,32 @@ pub(super) async fn call<T: DeserializeOwned>(
     if let Some(body) = &request.body {
         builder = builder.json(body);
     }
-    let built = builder
-        .build()
-        .map_err(|error| refused(Refusal::NotSendable { reason: chain(&error.without_url()) }))?;
+    answered(http, base, deadline, endpoint, builder).await
+}
+
+/// Sends a form, whose parts may be read while it is sent.
+pub(super) async fn upload<T: DeserializeOwned>(
+    http: &reqwest::Client,
+    base: &Url,
+    deadline: Duration,
+    form: reqwest::multipart::Form,
+) -> Result<T, RestError> {
+    let endpoint = Endpoint::JarUpload;
+    let url = Request::new(endpoint).url(base).map_err(|refusal| RestError::Refused { endpoint, refusal })?;
+    answered(http, base, deadline, endpoint, http.post(url).multipart(form)).await
+}
+
+async fn answered<T: DeserializeOwned>(
+    http: &reqwest::Client,
+    base: &Url,
+    deadline: Duration,
+    endpoint: Endpoint,
+    builder: reqwest::RequestBuilder,
+) -> Result<T, RestError> {
+    let built = builder.build().map_err(|error| RestError::Refused {
+        endpoint,
+        refusal: Refusal::NotSendable { reason: chain(&error.without_url()) },
+    })?;
     let answer = match tokio::time::timeout(deadline, exchange(http, built)).await {
         Ok(result) => result.map_err(|failure| failure.into_error(endpoint, base, deadline))?,
         Err(_elapsed) => return Err(unknown(endpoint, timed_out(deadline))),

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod connection;
 #[cfg(test)]
+mod jars;
+#[cfg(test)]
 mod recorded;
 #[cfg(test)]
 mod support;

@@ -6,12 +6,13 @@ use drey_core::observed::Cluster;
 use drey_engine::Target;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
-use kube::api::{DeleteParams, ListParams, Preconditions};
+use kube::api::ListParams;
 use kube::{Api, Client};
 
 use super::cache::{CLUSTERS, OWN_PARTS};
 use super::judge::{Found, judge};
 use super::record::{DeploymentRecord, PartRecord, PodRecord, ReplicaSetRecord, part};
+use super::take_down::take_down_remnants;
 use crate::cluster::APP_LABEL;
 
 /// Looks at the cluster of `target` now. What is left of one whose JobManager's Deployment is gone is taken down.
@@ -79,41 +80,6 @@ async fn found(client: &Client, target: &Target) -> Result<Found, kube::Error> {
         }
     }
     Ok(found)
-}
-
-/// Deletes what nobody else does any more: the TaskManagers' Deployment of a JobManager that is gone, and ReplicaSets
-/// and pods without an owner. Each was listed after the JobManager's Deployment was seen gone or at the same moment, and
-/// is named by its uid, so that nothing of a later cluster is meant.
-async fn take_down_remnants(client: &Client, target: &Target, found: &Found) -> Result<(), kube::Error> {
-    if let Some(left) = &found.task_managers
-        && !left.terminating
-        && left.owners.contains(&target.uid)
-    {
-        let name = crate::cluster::task_managers_name(&target.name);
-        delete(&api::<Deployment>(client, target), &name, &left.uid).await?;
-    }
-    for set in found.replica_sets.iter().filter(|set| set.owners.is_empty()) {
-        delete(&api::<ReplicaSet>(client, target), &set.name, &set.uid).await?;
-    }
-    for pod in found.pods.iter().filter(|pod| pod.owners.is_empty() && !pod.ended) {
-        delete(&api::<Pod>(client, target), &pod.name, &pod.uid).await?;
-    }
-    Ok(())
-}
-
-/// Deletes exactly this object; one that is gone or another one by now is no failure.
-pub(crate) async fn delete<K>(api: &Api<K>, name: &str, uid: &str) -> Result<(), kube::Error>
-where
-    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-{
-    let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-    // In the foreground: the object stays until its pods are gone.
-    let params = DeleteParams::foreground().preconditions(preconditions);
-    match api.delete(name, &params).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 pub(crate) fn api<K>(client: &Client, target: &Target) -> Api<K>

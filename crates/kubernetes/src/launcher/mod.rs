@@ -13,6 +13,7 @@ mod judge;
 mod look;
 mod record;
 mod scale;
+mod take_down;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,20 +24,16 @@ use drey_core::Seen;
 use drey_core::decision::Deployment;
 use drey_core::observed::Cluster;
 use drey_engine::{LaunchError, Launcher, Target};
-use futures::future::join_all;
-use k8s_openapi::api::apps::v1::Deployment as DeploymentObject;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
-use kube::{Client, ResourceExt};
+use kube::Client;
 use tokio::sync::broadcast;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use crate::cluster::{rest_service_name, task_managers_name};
+use crate::cluster::rest_service_name;
 use crate::logging::LoggingFiles;
 use cache::Cache;
 use create::failed;
 use front::Fronts;
-use look::{api, delete};
 
 /// How many changes may wait to be heard; who lags looks at everything.
 const CHANGES_MAX: usize = 4_096;
@@ -118,29 +115,6 @@ impl KubernetesLauncher {
     }
 }
 
-impl KubernetesLauncher {
-    /// A Deployment that is deleted stays until what it owns is gone. Kubernetes' garbage collector sees to that, one object
-    /// after the other and at a bounded rate for the whole cluster: what is gone before is not waited for. What fails here
-    /// is left to it.
-    async fn delete_parts(&self, target: &Target, owner: &str) {
-        let Some(found) = self.cache.found(&target.namespace, &target.name) else { return };
-        let owned = found
-            .parts
-            .iter()
-            .filter(|part| part.owners.iter().any(|uid| **uid == *owner) && !part.terminating);
-        let deleting = owned.map(async |part| match part.part.split_once('/') {
-            Some(("ConfigMap", name)) => {
-                delete(&api::<ConfigMap>(&self.client, target), name, &part.uid).await
-            }
-            Some(("Service", name)) => delete(&api::<Service>(&self.client, target), name, &part.uid).await,
-            Some(_) | None => Ok(()),
-        });
-        for failed in join_all(deleting).await.into_iter().filter_map(Result::err) {
-            tracing::debug!(resource = %target.name, error = %failed, "a part of a cluster is left to the garbage collector");
-        }
-    }
-}
-
 #[async_trait]
 impl Launcher for KubernetesLauncher {
     async fn observe(&self, target: &Target) -> Seen<Cluster> {
@@ -175,18 +149,10 @@ impl Launcher for KubernetesLauncher {
     }
 
     async fn delete(&self, target: &Target, uid: &str) -> Result<(), LaunchError> {
-        let deployments = api::<DeploymentObject>(&self.client, target);
-        let left = task_managers_name(&target.name);
-        let found = deployments.get_metadata_opt(&left).await.map_err(|error| failed(&left, &error))?;
-        // The TaskManagers first: who finds the JobManager gone finds nothing else to end.
-        if let Some(task_managers) = found
-            && task_managers.owner_references().iter().any(|owner| owner.uid == *target.uid)
-        {
-            let uid = task_managers.uid().unwrap_or_default();
-            delete(&deployments, &left, &uid).await.map_err(|error| failed(&left, &error))?;
-        }
-        self.delete_parts(target, uid).await;
-        delete(&deployments, &target.name, uid).await.map_err(|error| failed(&target.name, &error))
+        let parts = self.cache.found(&target.namespace, &target.name).map(|found| found.parts);
+        take_down::take_down(&self.client, target, uid, &parts.unwrap_or_default())
+            .await
+            .map_err(|error| failed(&target.name, &error))
     }
 
     async fn rest_endpoint(&self, target: &Target, deployed: &Desired) -> Option<String> {

@@ -217,7 +217,7 @@ fn annotation<'a>(meta: &'a ObjectMeta, key: &str) -> Option<&'a str> {
     meta.annotations.as_ref()?.get(key).map(String::as_str)
 }
 
-fn owners(meta: &ObjectMeta) -> Vec<Arc<str>> {
+pub(super) fn owners(meta: &ObjectMeta) -> Vec<Arc<str>> {
     let owners = meta.owner_references.as_deref().unwrap_or_default();
     owners.iter().map(|owner: &OwnerReference| shared(&owner.uid)).collect()
 }

@@ -91,6 +91,7 @@ impl World {
         self.configure(text, (health, metrics));
         let operator = self.read().unwrap();
         let means = Means {
+            work_client: self.api.client("default"),
             client: self.api.client("default"),
             launcher: Arc::new(self.launcher.clone()),
             http: reqwest::Client::new(),
@@ -250,6 +251,7 @@ async fn without_a_certificate_the_webhook_is_not_ready_and_the_engine_works() {
     };
     let operator = world.read().unwrap().with_webhook(Some(webhook));
     let means = Means {
+        work_client: world.api.client("default"),
         client: world.api.client("default"),
         launcher: Arc::new(world.launcher.clone()),
         http: reqwest::Client::new(),
@@ -334,6 +336,7 @@ async fn a_port_in_use_is_named_with_its_key() {
     world.configure("", (port, free_port()));
     let operator = world.read().unwrap();
     let means = Means {
+        work_client: world.api.client("default"),
         client: world.api.client("default"),
         launcher: Arc::new(world.launcher.clone()),
         http: reqwest::Client::new(),

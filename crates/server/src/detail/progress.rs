@@ -3,10 +3,11 @@
 
 use drey_api::kinds::{IntentRecord, JobState};
 use drey_api::story::Story;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// What is under way.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Progress {
     title: String,
@@ -17,14 +18,15 @@ pub(crate) struct Progress {
     next: Option<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 struct Step {
     name: &'static str,
     state: State,
     detail: String,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "StepState")]
 #[serde(rename_all = "camelCase")]
 enum State {
     Done,

@@ -3,20 +3,29 @@
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 
 /// Why a request was not answered with what it asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub(crate) struct Refusal {
     kind: Kind,
     message: String,
+    /// What to do.
     hint: Option<String>,
+    /// The field that is meant, if it is one.
     field: Option<String>,
 }
 
+/// An answer that is no data.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Problem {
+    error: Refusal,
+}
+
 /// What kind of refusal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(rename = "ProblemKind")]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Kind {
     Unauthorized,
@@ -63,9 +72,7 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
-        let error =
-            json!({ "kind": self.kind, "message": self.message, "hint": self.hint, "field": self.field });
-        (status, Json(json!({ "error": error }))).into_response()
+        (status, Json(Problem { error: self })).into_response()
     }
 }
 

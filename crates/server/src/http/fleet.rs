@@ -7,27 +7,32 @@ use axum::Json;
 use axum::extract::Query as Parameters;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
+use super::Links;
 use super::answer::{Kind, Refusal};
 use super::visit::Visit;
 use crate::access::Access;
 use crate::fleet::{self, Asked, Fleet};
 use crate::query::{Query, Sort};
 use crate::row::Row;
-use crate::server::now_ms;
+use crate::server::{Mode, now_ms};
 
 /// How many rows an answer has when nobody says.
 const LIMIT: usize = 200;
 
 /// What stands in the address.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Wanted {
+    /// The query: words and `field:value`.
     q: String,
+    /// A column; with `-` before it the other way round.
     sort: String,
+    /// How many rows are left out at the beginning.
     offset: usize,
+    /// How many rows are wanted at most.
     limit: Option<usize>,
 }
 
@@ -40,20 +45,41 @@ impl Wanted {
     }
 }
 
-pub(super) async fn session(visit: Visit) -> Json<Value> {
-    let read_only = visit.caller.read_only();
-    Json(json!({
-        "version": env!("CARGO_PKG_VERSION"),
-        "now": now_ms(),
-        "mode": visit.mode,
-        "cluster": &*visit.cluster,
-        "user": visit.caller.name(),
-        "maySignOut": matches!(visit.access, Access::ClusterToken(_)),
-        "readOnly": read_only.is_some(),
-        "readOnlyReason": read_only,
-        "displayName": visit.links.display_name,
-        "links": visit.links.links,
-    }))
+/// Who asks, and what is looked at.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Session {
+    /// Version of drey.
+    version: &'static str,
+    /// The server's clock.
+    now: i64,
+    mode: Mode,
+    /// Name of the Kubernetes cluster.
+    cluster: Arc<str>,
+    /// What whoever asks is called, when that is known.
+    user: Option<String>,
+    may_sign_out: bool,
+    /// Nothing may be changed.
+    read_only: bool,
+    /// Why.
+    read_only_reason: Option<String>,
+    #[serde(flatten)]
+    links: Links,
+}
+
+pub(super) async fn session(visit: Visit) -> Json<Session> {
+    let read_only = visit.caller.read_only().map(str::to_owned);
+    Json(Session {
+        version: env!("CARGO_PKG_VERSION"),
+        now: now_ms(),
+        mode: visit.mode,
+        cluster: visit.cluster.clone(),
+        user: visit.caller.name().map(str::to_owned),
+        may_sign_out: matches!(visit.access, Access::ClusterToken(_)),
+        read_only: read_only.is_some(),
+        read_only_reason: read_only,
+        links: visit.links.clone(),
+    })
 }
 
 pub(super) async fn fleet(

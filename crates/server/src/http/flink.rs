@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use axum::Json;
+use axum::extract::Path;
 use drey_flink::{FlinkRest, JobId, RestError};
 use serde_json::Value;
 
@@ -12,14 +13,14 @@ use super::answer::{Kind, Refusal};
 use super::resource::{Address, fetch};
 use super::visit::Visit;
 use crate::cluster::ClusterName;
-use crate::job_manager;
+use crate::job_manager::{self, CheckpointInDepth, Checkpoints, Exceptions, Graph, Metrics};
 use crate::key::FleetKind;
 use crate::server::now_ms;
 
 /// How long a page waits for a JobManager.
 const PATIENCE: Duration = Duration::from_secs(4);
 
-pub(super) async fn checkpoints(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+pub(super) async fn checkpoints(visit: Visit, address: Address) -> Result<Json<Checkpoints>, Refusal> {
     let (flink, job) = with_job(&visit, address).await?;
     let found = ask(job_manager::checkpoints(&flink, job)).await?;
     found
@@ -27,17 +28,25 @@ pub(super) async fn checkpoints(visit: Visit, address: Address) -> Result<Json<V
         .ok_or_else(|| Refusal::new(Kind::Unreachable, "the JobManager does not know the job (yet)"))
 }
 
-pub(super) async fn exceptions(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
-    let (flink, job) = with_job(&visit, address).await?;
-    Ok(Json(job_manager::exceptions(&ask(flink.exceptions(job)).await?)))
+pub(super) async fn checkpoint(
+    visit: Visit,
+    Path((namespace, kind, name, id)): Path<(String, String, String, u64)>,
+) -> Result<Json<CheckpointInDepth>, Refusal> {
+    let (flink, job) = with_job(&visit, Path((namespace, kind, name))).await?;
+    Ok(Json(ask(job_manager::checkpoint_in_depth(&flink, job, id)).await?))
 }
 
-pub(super) async fn graph(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+pub(super) async fn exceptions(visit: Visit, address: Address) -> Result<Json<Exceptions>, Refusal> {
+    let (flink, job) = with_job(&visit, address).await?;
+    Ok(Json(job_manager::exceptions(ask(flink.exceptions(job)).await?)))
+}
+
+pub(super) async fn graph(visit: Visit, address: Address) -> Result<Json<Graph>, Refusal> {
     let (flink, job) = with_job(&visit, address).await?;
     Ok(Json(ask(job_manager::graph(&flink, job)).await?))
 }
 
-pub(super) async fn metrics(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+pub(super) async fn metrics(visit: Visit, address: Address) -> Result<Json<Metrics>, Refusal> {
     let (flink, job) = with_job(&visit, address).await?;
     Ok(Json(ask(job_manager::metrics(&flink, job, now_ms())).await?))
 }

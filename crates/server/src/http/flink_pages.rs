@@ -112,15 +112,14 @@ async fn pass_on(
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let unreachable =
         |error: RestError| Refusal::new(Kind::Unreachable, format!("the JobManager says: {error}"));
+    let answer = flink.page(path, query, accept).await.map_err(unreachable)?;
     if path == "config" {
-        let answer = flink.page(path, query, accept).await.map_err(unreachable)?;
         let config: Value = answer
             .json()
             .await
             .map_err(|_| Refusal::new(Kind::Unreachable, "the JobManager's answer cannot be read"))?;
         return Ok(axum::Json(without_deeds(config)).into_response());
     }
-    let answer = flink.page(path, query, accept).await.map_err(unreachable)?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = answer.status();
     for name in PASSED_ON {

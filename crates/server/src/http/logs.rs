@@ -11,8 +11,9 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::answer::{Kind, Refusal};
 use super::resource::{Address, fetch};
@@ -27,11 +28,14 @@ const TAIL_BYTES_MAX: u64 = 8 * 1024 * 1024;
 type LogAddress = Path<(String, String, String, String)>;
 
 /// What stands in the address.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub(super) struct Wanted {
+    /// How much of its end.
     bytes: Option<u64>,
+    /// That of the process before this one.
     previous: bool,
+    /// All of it, as a file.
     download: bool,
 }
 
@@ -46,17 +50,31 @@ impl From<ClusterError> for Refusal {
     }
 }
 
-pub(super) async fn processes(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+/// The processes of a resource.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Processes {
+    items: Vec<Listed>,
+}
+
+/// One process.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Process")]
+struct Listed {
+    id: String,
+    role: Role,
+    /// What it is called on the page.
+    name: String,
+}
+
+pub(super) async fn processes(visit: Visit, address: Address) -> Result<Json<Processes>, Refusal> {
     let (_, object) = fetch(&visit, address).await?;
     let processes = visit.clusters.processes(&visit.client(), &ClusterName::of(&object)).await?;
-    let shown = processes.iter().map(|process| {
-        let name = match process.role {
-            Role::JobManager if process.id == "jobmanager" => "JobManager",
-            Role::JobManager | Role::TaskManager => &process.id,
-        };
-        json!({ "id": process.id, "role": process.role, "name": name, "slots": null, "heapUsed": null, "heapMax": null })
+    let items = processes.into_iter().map(|process| {
+        let is_only = process.role == Role::JobManager && process.id == "jobmanager";
+        let name = if is_only { "JobManager".to_owned() } else { process.id.clone() };
+        Listed { id: process.id, role: process.role, name }
     });
-    Ok(Json(json!({ "items": shown.collect::<Vec<_>>() })))
+    Ok(Json(Processes { items: items.collect() }))
 }
 
 pub(super) async fn log(

@@ -8,18 +8,21 @@ use k8s_openapi::api::core::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
 use kube::core::DynamicObject;
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
 
 use super::answer::{Kind, Refusal};
 use super::visit::Visit;
-use crate::caller::on;
 use crate::cluster::ClusterName;
 use crate::detail::{self, Detail, May};
 use crate::key::{FleetKind, Key};
 use crate::mask::mask;
+use crate::persons::Question;
 use crate::row::Row;
 use crate::server::now_ms;
-use crate::{snapshots, timeline};
+use crate::snapshots::{self, Snapshot};
+use crate::timeline::{self, Item};
 
 /// The most events that are read of one resource.
 const EVENTS_MAX: u32 = 500;
@@ -33,12 +36,12 @@ pub(super) async fn detail(visit: Visit, address: Address) -> Result<Json<Detail
     let cluster = ClusterName::of(&object);
     mask(&mut object);
     let links = detail::links(&visit.links.links, &key, &row);
-    let place = Some(key.namespace.clone());
-    let may = May {
-        patch: visit.caller.why_not(on("patch", key.kind, place.clone())).await?.into(),
-        update: visit.caller.why_not(on("update", key.kind, place.clone())).await?.into(),
-        delete: visit.caller.why_not(on("delete", key.kind, place)).await?.into(),
+    let why_not = |verb| {
+        let namespace = Some(key.namespace.clone());
+        visit.caller.why_not(Question { verb, kind: key.kind, namespace })
     };
+    let (patch, update, delete) = tokio::try_join!(why_not("patch"), why_not("update"), why_not("delete"))?;
+    let may = May { patch: patch.into(), update: update.into(), delete: delete.into() };
     let mut detail = detail::describe(row, &object, may, now_ms());
     detail.links = links;
     detail.flink_ui = visit.clusters.flink_pages(&cluster).or_else(|| {
@@ -49,15 +52,31 @@ pub(super) async fn detail(visit: Visit, address: Address) -> Result<Json<Detail
     Ok(Json(detail))
 }
 
-pub(super) async fn yaml(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+/// A resource as it is written.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Yaml {
+    yaml: String,
+    /// `metadata.resourceVersion`.
+    version: String,
+    /// Where something is not shown.
+    masked: Vec<String>,
+}
+
+pub(super) async fn yaml(visit: Visit, address: Address) -> Result<Json<Yaml>, Refusal> {
     let (_, mut object) = fetch(&visit, address).await?;
     let masked = mask(&mut object);
     let yaml = to_yaml(&object)?;
     let version = object.pointer("/metadata/resourceVersion").and_then(Value::as_str);
-    Ok(Json(json!({ "yaml": yaml, "version": version, "masked": masked })))
+    Ok(Json(Yaml { yaml, version: version.unwrap_or_default().to_owned(), masked }))
 }
 
-pub(super) async fn timeline(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+/// What happened to a resource, newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Timeline {
+    items: Vec<Item>,
+}
+
+pub(super) async fn timeline(visit: Visit, address: Address) -> Result<Json<Timeline>, Refusal> {
     let (key, object) = fetch(&visit, address).await?;
     let events: Api<Event> = Api::namespaced(visit.client(), &key.namespace);
     let kind = key.kind.resource().kind;
@@ -69,10 +88,16 @@ pub(super) async fn timeline(visit: Visit, address: Address) -> Result<Json<Valu
         Err(kube::Error::Api(status)) if status.code == 403 => Vec::new(),
         Err(error) => return Err(error.into()),
     };
-    Ok(Json(json!({ "items": timeline::of(&object, &events) })))
+    Ok(Json(Timeline { items: timeline::of(&object, &events) }))
 }
 
-pub(super) async fn snapshots(visit: Visit, address: Address) -> Result<Json<Value>, Refusal> {
+/// Savepoints and checkpoints that somebody asked for, newest first.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Snapshots {
+    items: Vec<Snapshot>,
+}
+
+pub(super) async fn snapshots(visit: Visit, address: Address) -> Result<Json<Snapshots>, Refusal> {
     let (key, object) = fetch(&visit, address).await?;
     let (_, rows) = visit.store.rows();
     let of_it =
@@ -82,7 +107,7 @@ pub(super) async fn snapshots(visit: Visit, address: Address) -> Result<Json<Val
     let found = futures::future::join_all(names.iter().map(|name| api.get_opt(name))).await;
     let found =
         found.into_iter().filter_map(|read| serde_json::to_value(read.ok()??).ok()).collect::<Vec<_>>();
-    Ok(Json(json!({ "items": snapshots::of(&object, &found) })))
+    Ok(Json(Snapshots { items: snapshots::of(&object, &found) }))
 }
 
 pub(super) async fn fetch(

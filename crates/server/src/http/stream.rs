@@ -2,16 +2,20 @@
 //! waits for it never grows. Refuses to know what is in a row.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::Stream;
-use serde_json::json;
+use schemars::JsonSchema;
+use serde::Serialize;
 use tokio::time::{Instant, sleep_until};
 
 use super::visit::Visit;
+use crate::key::Key;
+use crate::row::Row;
 use crate::server::now_ms;
 use crate::store::{Changes, News, Stale};
 
@@ -30,6 +34,48 @@ pub(super) async fn stream(visit: Visit, headers: HeaderMap) -> Response {
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
+}
+
+/// What is said on the stream: the name of the event, and its data.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "StreamMessage")]
+#[serde(tag = "event", content = "data", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(super) enum Message {
+    /// The first one.
+    Hello {
+        /// Number of the newest change that the reader has.
+        revision: u64,
+        /// The server's clock, as in each that has it.
+        now: i64,
+        /// Every list has been read once.
+        complete: bool,
+        /// The rows may be out of date.
+        stale: Option<Stale>,
+    },
+    /// What changed.
+    Rows {
+        /// Number of the newest change among them.
+        revision: u64,
+        now: i64,
+        upserts: Vec<Arc<Row>>,
+        deletes: Vec<Key>,
+    },
+    /// Too much changed: read the fleet anew.
+    Reset {},
+    /// From now on rows may be out of date.
+    Stale(Stale),
+    /// They are not any more.
+    Fresh {},
+    /// A sign of life.
+    Beat { now: i64 },
+}
+
+impl Message {
+    fn event(&self) -> Event {
+        let said = serde_json::to_value(self).unwrap_or_default();
+        let event = Event::default().event(said["event"].as_str().unwrap_or_default());
+        event.data(said["data"].to_string())
+    }
 }
 
 /// Where one reader is.
@@ -82,7 +128,7 @@ impl Reader {
                 }
                 () = sleep_until(self.beat_at) => {
                     self.beat_at = Instant::now() + BEAT;
-                    return Some(Event::default().event("beat").data(json!({ "now": now_ms() }).to_string()));
+                    return Some(Message::Beat { now: now_ms() }.event());
                 }
                 () = self.visit.stop.cancelled() => return None,
             }
@@ -90,18 +136,15 @@ impl Reader {
     }
 
     fn hello(&self) -> Event {
-        let hello =
-            json!({ "revision": self.seen, "now": now_ms(), "complete": self.complete, "stale": self.stale });
-        Event::default().event("hello").data(hello.to_string())
+        let (revision, complete, stale) = (self.seen, self.complete, self.stale.clone());
+        Message::Hello { revision, now: now_ms(), complete, stale }.event()
     }
 
     async fn told(&mut self, news: &News) -> Option<Event> {
         if news.stale != self.stale {
             self.stale.clone_from(&news.stale);
-            return Some(match &self.stale {
-                Some(stale) => Event::default().event("stale").data(json!(stale).to_string()),
-                None => Event::default().event("fresh").data("{}"),
-            });
+            let message = self.stale.clone().map_or(Message::Fresh {}, Message::Stale);
+            return Some(message.event());
         }
         if news.complete != self.complete {
             self.complete = news.complete;
@@ -129,9 +172,8 @@ impl Reader {
                 if upserts.is_empty() && deletes.is_empty() {
                     return None;
                 }
-                let rows =
-                    json!({ "revision": revision, "now": now_ms(), "upserts": upserts, "deletes": deletes });
-                Event::default().id(revision.to_string()).event("rows").data(rows.to_string())
+                let rows = Message::Rows { revision, now: now_ms(), upserts, deletes };
+                rows.event().id(revision.to_string())
             }
             Changes::Some { revision, .. } => self.reset(revision),
             Changes::TooMany => {
@@ -143,6 +185,6 @@ impl Reader {
 
     fn reset(&mut self, revision: u64) -> Event {
         self.seen = revision;
-        Event::default().id(revision.to_string()).event("reset").data("{}")
+        Message::Reset {}.event().id(revision.to_string())
     }
 }

@@ -29,7 +29,6 @@ impl Visit {
     pub(super) async fn must(&self, question: Question) -> Result<(), Refusal> {
         match self.caller.why_not(question).await? {
             None => Ok(()),
-            Some(reason) if self.caller.read_only().is_some() => Err(Refusal::new(Kind::ReadOnly, reason)),
             Some(reason) => Err(Refusal::new(Kind::Forbidden, reason)),
         }
     }

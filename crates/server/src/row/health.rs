@@ -3,6 +3,7 @@
 
 use drey_api::kinds::{self, FlinkDeploymentStatus};
 use drey_api::story::error_message;
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -10,7 +11,7 @@ use super::{Fields, moment};
 use crate::key::FleetKind;
 
 /// How a resource is, worst first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Health {
     /// It needs a person.

@@ -1,6 +1,8 @@
 //! What a person asks to be changed, and what of it reaches the API server.
 
 use drey_server::FleetKind;
+use kube::api::PostParams;
+use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::world::{Setup, World};
@@ -52,6 +54,36 @@ async fn what_may_cost_state_asks_for_the_name() {
     let (status, done) = world.post(&path, &json!({ "confirm": "a" })).await;
     assert_eq!((status, &done["applied"]), (200, &json!(true)));
     world.until("api/v1/fleet", |fleet| fleet["total"] == 0).await;
+}
+
+#[tokio::test]
+async fn a_savepoint_goes_with_its_resource_only_when_that_is_wanted() {
+    let world = World::start(Setup::default()).await;
+    let snapshots = world.resources(FleetKind::Snapshot);
+    for (name, said, wanted, patched, effect) in [
+        ("kept", true, Some(false), "disposeOnDelete: false", "data stays"),
+        ("gone", false, Some(true), "disposeOnDelete: true", "data with it"),
+        ("as-it-says", false, None, "kubectl delete", "data stays"),
+    ] {
+        let mut object = DynamicObject::new(name, &FleetKind::Snapshot.resource());
+        // What sees to the data would see it here.
+        object.metadata.finalizers = Some(vec!["test.example/held".to_owned()]);
+        object.data = json!({ "spec": { "savepoint": { "path": "/s", "disposeOnDelete": said } } });
+        snapshots.create(&PostParams::default(), &object).await.unwrap();
+        let path = format!("api/v1/ns/default/flinkstatesnapshots/{name}/actions/delete");
+        let mut request = json!({ "dryRun": true, "disposeOfSavepoint": wanted, "confirm": name });
+        let (status, told) = world.post(&path, &request).await;
+        assert_eq!(status, 200, "{told}");
+        assert!(told["patch"].as_str().unwrap().contains(patched), "{told}");
+        assert!(told["effect"].as_str().unwrap().contains(effect), "{told}");
+        assert_eq!(snapshots.get(name).await.unwrap().metadata.deletion_timestamp, None);
+        request["dryRun"] = json!(false);
+        let (status, done) = world.post(&path, &request).await;
+        assert_eq!((status, &done["applied"]), (200, &json!(true)), "{done}");
+        let left = snapshots.get(name).await.unwrap();
+        assert!(left.metadata.deletion_timestamp.is_some());
+        assert_eq!(left.data["spec"]["savepoint"]["disposeOnDelete"], wanted.unwrap_or(said), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -72,6 +72,7 @@ impl Replica {
         };
         let operator = Operator::read(sources).unwrap().with_webhook(Some(webhook));
         let means = Means {
+            work_client: client.clone(),
             client: client.clone(),
             launcher: Arc::new(launcher.clone()),
             http: reqwest::Client::new(),

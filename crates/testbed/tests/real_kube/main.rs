@@ -5,6 +5,7 @@
 
 mod access;
 mod admission;
+mod doctor;
 mod front;
 mod lifetime;
 mod network;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use drey_local::record::ClusterRecord;
+use drey_testbed::usage::Usage;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::laptop::Laptop;
@@ -237,9 +238,7 @@ pub(crate) fn size(args: &SizeArgs) -> Result<()> {
     laptop.wait(NAME, "stable", START_TIMEOUT)?;
     laptop.wait(NAME, "checkpoint", START_TIMEOUT)?;
     let pid = laptop.pid().context("drey runs")?;
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let resident =
-        status.lines().find(|line| line.starts_with("VmRSS:")).context("Linux tells the memory")?;
-    println!("memory with one job running: {}", resident.trim_start_matches("VmRSS:").trim());
+    let resident = Usage::of(pid)?.resident_bytes;
+    println!("memory with one job running: {:.1} MB", resident as f64 / 1e6);
     laptop.down(&["--purge"])
 }

@@ -1,18 +1,20 @@
 //! The dashboard of laptop mode in a real Chromium, with a real job and with odd resources beside it. The walks
 //! themselves are the front end's own; this starts what they walk through.
 
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use drey_api::kinds::{FlinkBlueGreenDeployment, FlinkDeployment, FlinkSessionJob, FlinkStateSnapshot};
 use kube::api::{ApiResource, DynamicObject, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client, Config};
 use serde_json::{Value, json};
 
+use crate::front_end::{walk, walk_asking};
+use crate::kills::Victim;
 use crate::laptop::Laptop;
 use crate::ledger_job::{LedgerJob, NAME, must_be_whole};
+use crate::outages;
 use crate::place::Place;
 use crate::steps::first_deployment;
 use crate::story::Story;
@@ -46,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let directory = args.directory.clone().unwrap_or_else(|| temporary.path().join("work"));
     let ui = std::fs::canonicalize(&args.ui).with_context(|| args.ui.display().to_string())?;
     let jar = std::fs::canonicalize(&args.jar)?;
+    let drey = std::fs::canonicalize(&args.drey)?;
     let laptop = Laptop::new(&args.drey, &directory)?;
     let output = laptop.directory().join("ledger-output");
     let mut story = Story::new(laptop, LedgerJob::new(&args.flink, &jar, output));
@@ -56,6 +59,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     let job = format!("default/flinkdeployments/{NAME}");
     story.step("dashboard: Flink's own pages", |story| browse(&story.place, &ui, "flink-pages", Some(&job)));
+    story.step("dashboard: the JobManager is killed", |story| {
+        let address = address(&story.place)?;
+        walk_asking(&ui, "job-manager-outage", &address, &[("DREY_JOB", &job)], &mut |_| {
+            story.place.kill(Victim::JobManager).map(drop)
+        })
+    });
+    story.step("dashboard: its server and the API server go away", |_| outages::run(&drey, &ui));
     story.step("dashboard: actions", |story| {
         browse(&story.place, &ui, "actions", Some(&job))?;
         must_be_whole(&story.job.report()?)
@@ -74,22 +84,9 @@ fn address(laptop: &Laptop) -> Result<String> {
 }
 
 /// Runs one walk of the front end against the dashboard of `laptop`.
-fn browse(laptop: &Laptop, ui: &std::path::Path, walk: &str, job: Option<&str>) -> Result<()> {
-    let mut command = Command::new("node");
-    command
-        .arg(format!("tests/{walk}.mjs"))
-        .current_dir(ui)
-        .env("DREY_URL", address(laptop)?)
-        .stdin(Stdio::null());
-    if let Some(job) = job {
-        command.env("DREY_JOB", job);
-    }
-    let output = command.output().context("node cannot be started")?;
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    print!("{}", said.lines().map(|line| format!("          {line}\n")).collect::<String>());
-    ensure!(output.status.success(), "{walk} ended with {}", output.status);
-    Ok(())
+fn browse(laptop: &Laptop, ui: &Path, name: &str, job: Option<&str>) -> Result<()> {
+    let job = job.map(|job| ("DREY_JOB", job));
+    walk(ui, name, &address(laptop)?, job.as_slice())
 }
 
 /// What drey does not act on, or cannot read: rows all the same.

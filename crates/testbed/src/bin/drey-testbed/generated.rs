@@ -53,9 +53,14 @@ fn files() -> Result<Vec<(PathBuf, String)>> {
     files.push((PathBuf::from("docs/operator-configuration.md"), operator_configuration()));
     files.push((PathBuf::from("docs/metrics.md"), metrics()));
     files.push((PathBuf::from("docs/rights.md"), rights()));
+    files.push((PathBuf::from("docs/dashboard-api.json"), dashboard_api()?));
     let logging = LoggingFiles::default().log4j_console.context("drey has a file of logging")?;
     files.push((PathBuf::from("charts/drey-operator/conf/log4j-console.properties"), logging));
     Ok(files)
+}
+
+fn dashboard_api() -> Result<String> {
+    Ok(format!("{}\n", serde_json::to_string_pretty(&drey_server::openapi())?))
 }
 
 fn exit_codes() -> String {

@@ -7,23 +7,28 @@ use clap::{Parser, Subcommand};
 
 mod bad_input;
 mod bench;
+mod bench_dashboard;
 mod chart;
 mod cluster_scenarios;
 mod conformance;
 mod dashboard;
 mod fleet;
+mod front_end;
 mod generated;
 mod java_operator;
+mod job;
 mod kills;
 mod kube;
 mod laptop;
 mod ledger_job;
 mod on_cluster;
 mod operator_pod;
+mod outages;
 mod place;
 mod random;
 mod rights;
 mod scenarios;
+mod session_cluster;
 mod sign_in;
 mod soak;
 mod stage;
@@ -55,6 +60,9 @@ enum Part {
     Dashboard(dashboard::Args),
     /// Sign in to the dashboard of a real Kubernetes API as people with different rights; ends with `N passed, N failed`
     SignIn(sign_in::Args),
+    /// Deploy, update and end jobs of a session cluster without Kubernetes, killed and cut off wherever it hurts; ends with
+    /// `N passed, N failed`
+    Job(job::Args),
     /// Use the real kubectl on laptop mode; ends with `N passed, N failed`
     Tools(tools::Args),
     /// Kill processes at random moments of random upgrades
@@ -65,6 +73,8 @@ enum Part {
     BenchSize(bench::SizeArgs),
     /// Memory, processor time and latency with thousands of deployments, beside those of the Java operator
     BenchFleet(fleet::Args),
+    /// The fleet page with thousands of deployments in a real Chromium
+    BenchDashboard(bench_dashboard::Args),
     /// Compare the embedded API server with a real one; ends with `N passed, N failed`
     Conformance(conformance::Args),
     /// Hold the chart of the operator to the real Helm and a real API server; ends with `N passed, N failed`
@@ -88,11 +98,13 @@ fn main() -> ExitCode {
         Part::Takeover(args) => takeover::run(&args),
         Part::Dashboard(args) => dashboard::run(&args),
         Part::SignIn(args) => sign_in::run(&args),
+        Part::Job(args) => job::run(&args),
         Part::Tools(args) => tools::run(&args),
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),
         Part::BenchSize(args) => bench::size(&args),
         Part::BenchFleet(args) => fleet::run(&args),
+        Part::BenchDashboard(args) => bench_dashboard::run(&args),
         Part::Conformance(args) => conformance::run(&args),
         Part::Chart(args) => chart::run(&args),
         Part::OperatorPod(args) => operator_pod::run(&args),

@@ -445,7 +445,7 @@ fn free_ports() -> Result<[u16; 2]> {
 }
 
 /// `env.java.opts.all` of Flink's own configuration file.
-fn java_options(distributions: &Path) -> Result<String> {
+pub(crate) fn java_options(distributions: &Path) -> Result<String> {
     for entry in std::fs::read_dir(distributions)? {
         let text = std::fs::read_to_string(entry?.path().join("conf/config.yaml")).unwrap_or_default();
         let line = text

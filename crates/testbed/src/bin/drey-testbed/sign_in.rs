@@ -4,10 +4,9 @@
 mod people;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use drey_cli::command::crds;
 use drey_cli::connection::ConnectionArgs;
 use drey_testbed::kube::{Controllers, Kube, Options, Programs};
@@ -19,6 +18,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use crate::front_end::{Dashboard, walk};
 use crate::tally::Tally;
 
 /// How long anything may take. What the API server said of a person counts for 30 s.
@@ -100,11 +100,20 @@ impl World {
         let kubeconfig = people::kubeconfig(&kube, "dashboard", directory).await?;
         let drey = std::fs::canonicalize(&args.drey).with_context(|| args.drey.display().to_string())?;
         let dashboards = vec![
-            Dashboard::start(&drey, &kubeconfig, &["--login", "token"])?,
+            Dashboard::start(&drey, &kubeconfig, &["--port", "0", "--login", "token"])?,
             Dashboard::start(
                 &drey,
                 &kubeconfig,
-                &["--login", "proxy", "--trusted-proxies", "127.0.0.1", "--base-path", "/flink/"],
+                &[
+                    "--port",
+                    "0",
+                    "--login",
+                    "proxy",
+                    "--trusted-proxies",
+                    "127.0.0.1",
+                    "--base-path",
+                    "/flink/",
+                ],
             )?,
         ];
         let http = reqwest::Client::builder().no_proxy().build()?;
@@ -124,38 +133,6 @@ impl World {
     fn named(&self, user: &str, groups: &str) -> Person<'_> {
         let headers = vec![("x-forwarded-user", user.to_owned()), ("x-forwarded-groups", groups.to_owned())];
         Person { world: self, base: &self.by_proxy, headers }
-    }
-}
-
-/// A dashboard as a process of its own. Dropping it kills it.
-struct Dashboard {
-    child: Child,
-    address: String,
-}
-
-impl Dashboard {
-    fn start(drey: &Path, kubeconfig: &Path, args: &[&str]) -> Result<Dashboard> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL"]).arg(drey).args(["dashboard", "--port", "0"]).args(args);
-        command
-            .env("KUBECONFIG", kubeconfig)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut child = command.spawn().context("drey cannot be started")?;
-        let output = child.stdout.take().context("its output is piped")?;
-        let mut first = String::new();
-        std::io::BufRead::read_line(&mut std::io::BufReader::new(output), &mut first)?;
-        let address = first.split_whitespace().last().context("drey says where the dashboard is")?.to_owned();
-        ensure!(!address.contains("token"), "an address that lets in was printed: {address}");
-        Ok(Dashboard { child, address })
-    }
-}
-
-impl Drop for Dashboard {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }
 
@@ -379,20 +356,6 @@ async fn rights_end(world: &World) -> Result<()> {
 /// The walk of the front end, as two people.
 fn browse(runtime: &Runtime, world: &World, ui: &Path) -> Result<()> {
     let token = |account| runtime.block_on(people::token(&world.kube.client(), account));
-    let output = Command::new("node")
-        .arg("tests/sign-in.mjs")
-        .current_dir(ui)
-        .env("DREY_URL", &world.by_token)
-        .env("VIEWER", token("viewer")?)
-        .env("EDITOR", token("editor")?)
-        .stdin(Stdio::null())
-        .output()
-        .context("node cannot be started")?;
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    print!("{}", said.lines().map(|line| format!("          {line}\n")).collect::<String>());
-    if !output.status.success() {
-        bail!("the walk ended with {}", output.status);
-    }
-    Ok(())
+    let (viewer, editor) = (token("viewer")?, token("editor")?);
+    walk(ui, "sign-in", &world.by_token, &[("VIEWER", &viewer), ("EDITOR", &editor)])
 }

@@ -30,7 +30,11 @@ const LOOK: Duration = Duration::from_millis(20);
 const SINGLES: usize = 20;
 /// How long after one single creation the next one begins.
 const BETWEEN_SINGLES: Duration = Duration::from_secs(1);
-/// How long after one edit the next one begins.
+/// How many single edits are timed, and how many of a crowd.
+const SINGLE_EDITS: usize = 20;
+const CROWD: usize = 100;
+/// How long after one single edit the next one begins, and after one of a crowd.
+const BETWEEN_SINGLE_EDITS: Duration = Duration::from_secs(2);
 const BETWEEN_EDITS: Duration = Duration::from_millis(100);
 /// How long what has just changed may stir before rest is measured.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -89,7 +93,9 @@ pub(super) struct Report {
     pub(super) rest: Rest,
     /// From a single creation to its Deployment.
     pub(super) single: Option<Times>,
-    /// From an edit to the new Deployment.
+    /// From a single edit to the new Deployment.
+    pub(super) single_edit: Option<Times>,
+    /// From an edit to the new Deployment, of a crowd of edits.
     pub(super) edit: Option<Times>,
     /// From the start of a new process until every JobManager was asked.
     pub(super) restart: Option<Duration>,
@@ -118,7 +124,8 @@ pub(super) async fn measure(
     sleep(SETTLE).await;
     let rest = bench.rest("at rest").await?;
     let single = bench.singles().await?;
-    let edit = bench.edits("edited").await?;
+    let single_edit = bench.edits("edited", SINGLE_EDITS, BETWEEN_SINGLE_EDITS).await?;
+    let edit = bench.edits("edited-in-a-crowd", CROWD, BETWEEN_EDITS).await?;
     let Bench { running, .. } = bench;
     running.stop().await?;
     let asked = world.fake.asked();
@@ -129,7 +136,7 @@ pub(super) async fn measure(
     world.fake.hang(plan.hanging_percent);
     sleep(SETTLE).await;
     let hanging_rest = bench.rest("at rest, some hang").await?;
-    let hanging_edit = bench.edits("edited-again").await?;
+    let hanging_edit = bench.edits("edited-again", CROWD, BETWEEN_EDITS).await?;
     bench.running.must_run()?;
     Ok(Report {
         ready,
@@ -140,6 +147,7 @@ pub(super) async fn measure(
         writes_per_job: burst.writes_per_job,
         rest,
         single,
+        single_edit,
         edit,
         restart,
         hanging_rest,
@@ -231,18 +239,15 @@ impl Bench<'_> {
         let client = self.world.kube.client();
         let asked = |world: &World| world.fake.asked().values().sum::<u64>();
         let jobs = self.world.kubelet.deployments().len() as f64;
-        let (began, processor, requests, writes) = (
-            Instant::now(),
-            self.running.processor_seconds()?,
-            asked(self.world),
-            Writes::now(&client).await?,
-        );
+        let (began, before, requests, writes) =
+            (Instant::now(), self.running.usage()?, asked(self.world), Writes::now(&client).await?);
         sleep(self.plan.rest).await;
         self.running.must_run()?;
         let minutes = began.elapsed().as_secs_f64() / 60.0;
+        let usage = self.running.usage()?;
         let rest = Rest {
-            resident_bytes: self.running.resident_bytes()?,
-            processor_seconds: (self.running.processor_seconds()? - processor) / minutes,
+            resident_bytes: usage.resident_bytes,
+            processor_seconds: (usage.processor_seconds - before.processor_seconds) / minutes,
             requests: asked(self.world).saturating_sub(requests) as f64 / jobs / minutes,
             statuses: Writes::now(&client).await?.since(writes).statuses as f64 / minutes,
         };
@@ -270,11 +275,11 @@ impl Bench<'_> {
     }
 
     /// Edits some whose JobManagers answer, one after the other.
-    async fn edits(&mut self, argument: &str) -> Result<Option<Times>> {
+    async fn edits(&mut self, argument: &str, most: usize, between: Duration) -> Result<Option<Times>> {
         let prompt =
             (0..self.plan.resources).filter(|number| !hangs(&name(*number), self.plan.hanging_percent));
         let prompt: Vec<String> = prompt.map(name).collect();
-        let count = (self.plan.resources / 10).clamp(5, 100);
+        let count = (self.plan.resources / 10).max(5).min(most);
         let names = prompt.iter().step_by((prompt.len() / count).max(1)).take(count);
         let api = self.api();
         let before = self.world.kubelet.deployments();
@@ -283,7 +288,7 @@ impl Bench<'_> {
             edited.insert(name.clone(), Instant::now());
             let patch = json!({ "spec": { "job": { "args": [argument] } } });
             api.patch(name, &PatchParams::default(), &Patch::Merge(&patch)).await.context("an edit")?;
-            sleep(BETWEEN_EDITS).await;
+            sleep(between).await;
         }
         let anew = |world: &World, name: &String| {
             let sighting = world.kubelet.deployment(name)?;

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use drey_testbed::usage::Usage;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::kubelet::NAMESPACE;
@@ -19,8 +20,6 @@ const READY_TIMEOUT: Duration = Duration::from_secs(180);
 const STOP_TIMEOUT: Duration = Duration::from_secs(60);
 /// How many files and connections it may have open.
 const FILES_MAX: u32 = 20_000;
-/// `USER_HZ`, which Linux fixes at 100 for all that user space sees.
-const TICKS_PER_SECOND: f64 = 100.0;
 
 /// Which operator.
 #[derive(Clone, Debug)]
@@ -172,22 +171,9 @@ impl Running {
         Ok(())
     }
 
-    /// Resident memory in bytes.
-    pub(super) fn resident_bytes(&self) -> Result<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("Linux tells the memory")?;
-        Ok(line.trim().trim_end_matches("kB").trim().parse::<u64>()? * 1_024)
-    }
-
-    /// Processor time so far, user and system, in seconds.
-    pub(super) fn processor_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is a name in parentheses that may hold spaces; utime and stime are the 14th and 15th.
-        let after_name = stat.rsplit_once(')').map(|(_, rest)| rest).unwrap_or_default();
-        let ticks = after_name.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
-        let ticks: Vec<u64> = ticks.collect::<Result<_, _>>().context("times are numbers")?;
-        Ok(ticks.iter().sum::<u64>() as f64 / TICKS_PER_SECOND)
+    /// What it uses.
+    pub(super) fn usage(&self) -> Result<Usage> {
+        Ok(Usage::of(self.child.id())?)
     }
 
     /// The end of what it has written.

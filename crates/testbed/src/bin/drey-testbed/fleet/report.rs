@@ -50,8 +50,12 @@ fn rows(resources: usize, reports: &[(String, Report)]) -> Vec<Row> {
         row("burst: all STABLE, s", if resources >= 10_000 { "60" } else { "" }, |r| seconds(r.burst_stable)),
         row("status writes per created job", "", |r| Some(r.statuses_per_job)),
         row("all API writes per created job", "8", |r| Some(r.writes_per_job)),
-        row("edit to new Deployment, p50, s", if large { "1" } else { "" }, |r| seconds(p50(r.edit))),
-        row("edit to new Deployment, p99, s", "", |r| seconds(p99(r.edit))),
+        row("single edit to new Deployment, p50, s", if large { "1" } else { "" }, |r| {
+            seconds(p50(r.single_edit))
+        }),
+        row("single edit to new Deployment, p99, s", "", |r| seconds(p99(r.single_edit))),
+        row("edit in a crowd to new Deployment, p50, s", "", |r| seconds(p50(r.edit))),
+        row("edit in a crowd to new Deployment, p99, s", "", |r| seconds(p99(r.edit))),
         row("restart to all observed, s", if large { "5" } else { "" }, |r| seconds(r.restart)),
         row("hanging: memory at rest, MB", "as without", |r| {
             Some(r.hanging_rest.resident_bytes as f64 / 1e6)

@@ -1,17 +1,21 @@
 //! What a change of a FlinkDeployment will bring about, in words that a person can say yes or no to. Pure. The rules are
 //! those of the diff and of the upgrade modes; refuses to carry anything out.
 
-use drey_api::configuration::flatten;
-use drey_api::diff::{self, Effect, SpecChange};
-use drey_api::kinds::{FlinkDeploymentSpec, JobState, UpgradeMode};
+use std::sync::Arc;
+
+use crate::configuration::flatten;
+use crate::diff::{self, Effect, SpecChange};
+use crate::kinds::{FlinkDeploymentSpec, JobState, UpgradeMode};
+use crate::reconciled;
+use crate::story::Story;
 
 /// What a change comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Outcome {
+pub struct Outcome {
     /// In words.
-    pub(crate) effect: String,
+    pub effect: String,
     /// State may be given up, or the resource goes away: asks for its name.
-    pub(crate) dangerous: bool,
+    pub dangerous: bool,
 }
 
 impl Outcome {
@@ -26,7 +30,7 @@ impl Outcome {
 
 /// What becomes of a job that runs `deployed` when its spec becomes `new`; `kept` is the state that is kept for the next
 /// run.
-pub(crate) fn of_change(
+pub fn of_change(
     deployed: Option<&FlinkDeploymentSpec>,
     new: &FlinkDeploymentSpec,
     kept: Option<&str>,
@@ -51,8 +55,20 @@ pub(crate) fn of_change(
     }
 }
 
+/// What becomes of the job of `story` when its spec becomes `new`.
+pub fn of_edit(story: &Story, new: &FlinkDeploymentSpec) -> Outcome {
+    let kept = story.status.job_status.as_ref().and_then(|job| job.upgrade_savepoint_path.as_deref());
+    of_change(deployed(story).as_deref(), new, kept)
+}
+
+/// The spec that the present cluster of `story` was made from, when there is one on record.
+pub fn deployed(story: &Story) -> Option<Arc<FlinkDeploymentSpec>> {
+    let record = story.status.reconciliation_status.as_ref()?.last_reconciled_spec.as_deref()?;
+    Some(reconciled::decode(record).ok()?.spec)
+}
+
 /// What becomes of a job whose resource is deleted.
-pub(crate) fn of_deletion(spec: &FlinkDeploymentSpec) -> Outcome {
+pub fn of_deletion(spec: &FlinkDeploymentSpec) -> Outcome {
     let takes_savepoint = option(spec, "kubernetes.operator.job.savepoint-on-deletion")
         .is_some_and(|value| value.eq_ignore_ascii_case("true"));
     if spec.job.is_none() {
@@ -148,7 +164,7 @@ fn option(spec: &FlinkDeploymentSpec, key: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use drey_api::kinds::read;
+    use crate::kinds::read;
     use serde_json::{Value, json};
 
     fn spec(job: &Value) -> FlinkDeploymentSpec {

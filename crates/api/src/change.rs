@@ -1,27 +1,36 @@
 //! What a person asks for, as a patch of the resource. Pure. Refuses to send it.
 
-use drey_api::secrets;
-use drey_api::story::Story;
+use crate::story::Story;
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// What can be asked for by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
+pub enum Action {
+    /// A savepoint now; the job goes on.
     Savepoint,
+    /// A checkpoint now; the job goes on.
     Checkpoint,
+    /// Stop the job and keep its state.
     Suspend,
+    /// Start a suspended job from its state.
     Resume,
+    /// Stop and start with the same spec.
     Restart,
+    /// Another parallelism.
     Rescale,
+    /// Another image.
     UpgradeImage,
+    /// Start again from a given snapshot, giving the present state up.
     Restore,
+    /// Take the resource away.
     Delete,
 }
 
 impl Action {
     /// Every action, in the order of its button.
-    pub(crate) const ALL: [Action; 9] = [
+    pub const ALL: [Action; 9] = [
         Action::Savepoint,
         Action::Checkpoint,
         Action::Suspend,
@@ -34,7 +43,7 @@ impl Action {
     ];
 
     /// The word in addresses.
-    pub(crate) const fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Savepoint => "savepoint",
             Self::Checkpoint => "checkpoint",
@@ -49,12 +58,12 @@ impl Action {
     }
 
     /// The action of this word.
-    pub(crate) fn from_word(word: &str) -> Option<Action> {
+    pub fn from_word(word: &str) -> Option<Action> {
         Self::ALL.into_iter().find(|action| action.as_str() == word)
     }
 
     /// Why it cannot be asked for now; `None` when it can.
-    pub(crate) fn why_not(self, story: &Story) -> Option<String> {
+    pub fn why_not(self, story: &Story) -> Option<String> {
         let running = story.job_state().is_some_and(|state| state.as_str() == "RUNNING");
         let state = || story.job_state().map_or("not known", |state| state.as_str());
         match self {
@@ -74,10 +83,10 @@ impl Action {
     ///
     /// # Errors
     /// The field of `wanted` that is missing or wrong, and what it should be.
-    pub(crate) fn patch(
+    pub fn patch(
         self,
         story: &Story,
-        wanted: &Wanted,
+        wanted: &Particulars,
     ) -> Result<Option<Value>, (&'static str, &'static str)> {
         let job = story.spec.job.as_ref();
         let next = |nonce: Option<i64>| nonce.unwrap_or(0).saturating_add(1);
@@ -111,23 +120,20 @@ impl Action {
     }
 }
 
-/// What goes with an action.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// What an action needs to be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
-pub(crate) struct Wanted {
-    /// Say what would happen, and do nothing.
-    pub(crate) dry_run: bool,
-    /// `metadata.resourceVersion` that the person has seen.
-    pub(crate) version: Option<String>,
-    /// The name of the resource, typed by the person.
-    pub(crate) confirm: Option<String>,
-    parallelism: Option<i32>,
-    image: Option<String>,
-    path: Option<String>,
+pub struct Particulars {
+    /// Of `rescale`; above 0.
+    pub parallelism: Option<i32>,
+    /// Of `upgradeImage`.
+    pub image: Option<String>,
+    /// Of `restore`: a savepoint or checkpoint.
+    pub path: Option<String>,
 }
 
 /// `object` with `patch` merged into it, as RFC 7386 says.
-pub(crate) fn merge(object: &mut Value, patch: &Value) {
+pub fn merge(object: &mut Value, patch: &Value) {
     let Value::Object(fields) = patch else {
         object.clone_from(patch);
         return;
@@ -146,47 +152,6 @@ pub(crate) fn merge(object: &mut Value, patch: &Value) {
     }
 }
 
-/// Puts back into `edited` what was masked in what the person saw of `live`.
-pub(crate) fn unmask(edited: &mut Value, live: &Value) {
-    put_back(edited, live, &secrets::blot(live));
-}
-
-fn put_back(edited: &mut Value, live: &Value, shown: &Value) {
-    if edited == shown {
-        edited.clone_from(live);
-        return;
-    }
-    match (edited, live, shown) {
-        (Value::Object(edited), Value::Object(live), Value::Object(shown)) => {
-            for (key, edited) in edited {
-                if let (Some(live), Some(shown)) = (live.get(key), shown.get(key)) {
-                    put_back(edited, live, shown);
-                }
-            }
-        }
-        (Value::Array(edited), Value::Array(live), Value::Array(shown)) => {
-            for ((edited, live), shown) in edited.iter_mut().zip(live).zip(shown) {
-                put_back(edited, live, shown);
-            }
-        }
-        _ => {}
-    }
-}
-
-/// The path of a value that is still masked: it was moved to where nothing was before.
-pub(crate) fn still_masked(value: &Value, path: &str) -> Option<String> {
-    match value {
-        Value::String(text) if text.contains(secrets::BLOT) => Some(path.to_owned()),
-        Value::Object(fields) => {
-            fields.iter().find_map(|(key, value)| still_masked(value, &format!("{path}.{key}")))
-        }
-        Value::Array(items) => {
-            items.iter().enumerate().find_map(|(index, item)| still_masked(item, &format!("{path}[{index}]")))
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,12 +164,8 @@ mod tests {
     #[test]
     fn every_action_is_a_patch_of_the_spec() {
         let story = story(&json!({ "restartNonce": 4, "job": { "savepointTriggerNonce": 7 } }), "RUNNING");
-        let wanted = Wanted {
-            parallelism: Some(3),
-            image: Some(" a:2 ".into()),
-            path: Some("/s".into()),
-            ..Wanted::default()
-        };
+        let wanted =
+            Particulars { parallelism: Some(3), image: Some(" a:2 ".into()), path: Some("/s".into()) };
         let table = [
             (Action::Savepoint, json!({ "job": { "savepointTriggerNonce": 8 } })),
             (Action::Checkpoint, json!({ "job": { "checkpointTriggerNonce": 1 } })),
@@ -224,25 +185,9 @@ mod tests {
         }
         assert_eq!(Action::Delete.patch(&story, &wanted), Ok(None));
         assert_eq!(
-            Action::Rescale.patch(&story, &Wanted::default()).map_err(|(field, _)| field),
+            Action::Rescale.patch(&story, &Particulars::default()).map_err(|(field, _)| field),
             Err("parallelism")
         );
-    }
-
-    #[test]
-    fn what_was_masked_comes_back_and_what_was_edited_stays() {
-        let live = json!({ "a": { "s3.secret-key": "one", "plain": "x" }, "args": ["--token=two", "z"] });
-        let mut edited = secrets::blot(&live);
-        edited["a"]["plain"] = json!("y");
-        unmask(&mut edited, &live);
-        assert_eq!(
-            edited,
-            json!({ "a": { "s3.secret-key": "one", "plain": "y" }, "args": ["--token=two", "z"] })
-        );
-        assert_eq!(still_masked(&edited, "spec"), None);
-        let mut moved = json!({ "b": { "s3.secret-key": secrets::BLOT } });
-        unmask(&mut moved, &live);
-        assert_eq!(still_masked(&moved, "spec").as_deref(), Some("spec.b.s3.secret-key"));
     }
 
     #[test]

@@ -1,0 +1,137 @@
+//! Jobs of a Flink that no Kubernetes knows, by its REST interface alone: what flink-deployer did, for pipelines.
+//!
+//! ```text
+//!   arguments ─► command/ ─► deploy, update ─► start, stop ─► drey-flink ─► Flink
+//!                               │  ├─ situation: what there is, purely
+//!                               │  └─ identity: ids that are chosen before they are asked for
+//!                               └─ version: the record in Flink's own jar store
+//! ```
+//! Architecture invariant: nothing here knows Kubernetes, and nothing outside of this room knows Flink's REST interface.
+//! There is no state but Flink's: whatever ends the process, the same command finds what is left. A POST whose answer is
+//! lost is asked again under the same id, or looked for; nothing is started while what was before it may still run.
+
+pub mod command;
+pub mod deploy;
+pub mod deployer;
+pub mod flink;
+pub mod identity;
+pub mod jar;
+pub mod limits;
+pub mod names;
+pub mod release;
+pub mod remote;
+pub mod situation;
+pub mod start;
+pub mod stop;
+pub mod talk;
+pub mod update;
+pub mod version;
+
+use std::time::Instant;
+
+use clap::Subcommand;
+
+use command::update as update_command;
+use command::{
+    cancel, deploy as deploy_command, list, logs, savepoint, status, stop as stop_command, terminate,
+};
+use flink::{FlinkArgs, Session, password};
+use talk::{Talk, interruptible};
+
+use crate::failure::Failure;
+use crate::output::TextOrJson;
+
+/// Jobs of a bare Flink
+#[derive(Clone, Debug, clap::Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub struct Args {
+    #[command(flatten)]
+    pub(crate) flink: FlinkArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// List the jobs that Flink knows
+    #[command(visible_alias = "l")]
+    List(list::Args),
+    /// Start a job from a jar, and wait until it runs
+    #[command(visible_alias = "d")]
+    Deploy(Box<deploy_command::Args>),
+    /// Replace a running job by a new version that goes on with its state
+    #[command(visible_alias = "u")]
+    Update(Box<update_command::Args>),
+    /// End a job: `cancel` without a savepoint, `stop` with one
+    #[command(visible_alias = "t")]
+    Terminate(terminate::Args),
+    /// Stop a job with a savepoint, and print the savepoint's path
+    Stop(stop_command::Args),
+    /// Cancel a job, without a savepoint
+    Cancel(cancel::Args),
+    /// Take a savepoint of a running job, and print its path
+    Savepoint(savepoint::Args),
+    /// Say how a job is
+    Status(status::Args),
+    /// Print the log of the JobManager, or of TaskManagers
+    Logs(logs::Args),
+}
+
+impl Args {
+    /// Whether failures are to be printed as JSON.
+    #[must_use]
+    pub fn wants_json(&self) -> bool {
+        match &self.command {
+            Command::List(args) => args.output == TextOrJson::Json,
+            Command::Status(args) => args.output == TextOrJson::Json,
+            Command::Deploy(_)
+            | Command::Update(_)
+            | Command::Terminate(_)
+            | Command::Stop(_)
+            | Command::Cancel(_)
+            | Command::Savepoint(_)
+            | Command::Logs(_) => false,
+        }
+    }
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// Why it did not succeed, what it left, and how to go on.
+pub async fn run(args: &Args) -> Result<(), Failure> {
+    let talk = Talk::aloud(str::to_owned);
+    let outcome = match args.flink.session(password().as_deref(), talk.clone()) {
+        Ok(session) => perform(&args.command, &session).await,
+        Err(failure) => Err(failure),
+    };
+    talk.end();
+    outcome
+}
+
+/// Runs a command with whoever is to be asked and talked to.
+///
+/// # Errors
+/// As [`run`].
+pub async fn perform(command: &Command, session: &Session) -> Result<(), Failure> {
+    let began = Instant::now();
+    let work = async {
+        match command {
+            Command::List(args) => list::run(args, session).await,
+            Command::Deploy(args) => deploy_command::run(args, session).await,
+            Command::Update(args) => update_command::run(args, session).await,
+            Command::Terminate(args) => terminate::run(args, session).await,
+            Command::Stop(args) => stop_command::run(args, session).await,
+            Command::Cancel(args) => cancel::run(args, session).await,
+            Command::Savepoint(args) => savepoint::run(args, session).await,
+            Command::Status(args) => status::run(args, session).await,
+            Command::Logs(args) => logs::run(args, session).await,
+        }
+    };
+    let outcome = interruptible(&session.talk, work).await;
+    if outcome.is_ok() && matches!(command, Command::Deploy(_) | Command::Update(_)) {
+        session.talk.say(format!("took {}", jar::seconds(began.elapsed())));
+    }
+    outcome
+}

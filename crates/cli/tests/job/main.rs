@@ -1,0 +1,10 @@
+//! `drey job` over HTTP, with a Flink that is not there and does everything that goes wrong.
+
+mod behaviours;
+mod fake;
+mod faults;
+mod killed;
+mod lost_answers;
+mod remote;
+mod support;
+mod updates;

@@ -1,0 +1,152 @@
+//! Updates whose new version does not come up, updates that meet another, and what is left then.
+
+use drey_cli::failure::Kind;
+
+use crate::fake::Fault;
+use crate::support::{Bench, update};
+
+#[tokio::test]
+async fn the_old_version_is_run_again_from_the_same_savepoint() {
+    for does in ["refuse", "fail", "crash", "wait"] {
+        let bench = Bench::new().await;
+        let old = bench.deployed("a").await;
+        let line = update(&format!("--do {does}")).replace("--savepoint-dir", "--timeout 4s --savepoint-dir");
+        let failed = bench.run(&line).await.badly();
+        let now = bench.only();
+        assert!(
+            failed.contains(&format!("the old version runs again as job {}", now.id)),
+            "{does}: {failed}"
+        );
+        assert!(now.arguments().contains(&"1"), "{does}: {now:?}");
+        assert_eq!(now.savepoint(), bench.fake.job(&old).stopped_with.as_deref(), "{does}");
+        assert_eq!(bench.fake.world().most_active, 1, "{does}");
+        // The one that runs again can be updated as any other.
+        bench.run(&update("")).await.well();
+        assert!(bench.only().arguments().contains(&"2"), "{does}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_committed_is_not_rolled_back() {
+    let bench = Bench::new().await;
+    bench.deployed("a").await;
+    let line = update("--do crash --committed yes");
+    let failed = bench.run(&line).await.badly();
+    assert!(failed.contains("it has completed checkpoints"), "{failed}");
+    assert!(bench.only().arguments().contains(&"2"));
+}
+
+#[tokio::test]
+async fn without_rollback_the_new_version_is_left_and_the_next_update_goes_on() {
+    let bench = Bench::new().await;
+    let old = bench.deployed("a").await;
+    let line = update("--do refuse").replace("--file-name", "--no-rollback --file-name");
+    let failed = bench.run(&line).await.badly();
+    let savepoint = bench.fake.job(&old).stopped_with.expect("stopped");
+    assert!(failed.contains(&savepoint) && failed.contains("drey job deploy --savepoint-path"), "{failed}");
+    assert!(bench.fake.active().is_empty());
+    bench.run(&update("--fixed yes")).await.well();
+    assert_eq!(bench.only().savepoint(), Some(savepoint.as_str()));
+}
+
+#[tokio::test]
+async fn a_job_of_somebody_else_is_updated_and_its_savepoint_named_when_that_fails() {
+    let bench = Bench::new().await;
+    bench.fake.runs('1', "a");
+    let ended = bench.run(&update("--do fail")).await;
+    assert!(ended.said.contains("is not recorded"), "{}", ended.said);
+    let failed = ended.badly();
+    assert!(failed.contains("drey job deploy --savepoint-path /s/savepoint-111111"), "{failed}");
+}
+
+#[tokio::test]
+async fn a_program_that_makes_no_job_stops_nothing() {
+    let bench = Bench::new().await;
+    let old = bench.deployed("a").await;
+    let failed = bench.run(&update("--do no-plan")).await.badly();
+    assert!(failed.contains("entry point class 'X'") && failed.contains("nothing was changed"), "{failed}");
+    assert_eq!(bench.only().id, old);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_jar_stops_nothing() {
+    let bench = Bench::new().await;
+    bench.fake.runs('1', "a");
+    let path = bench.path("page.jar");
+    std::fs::write(&path, "<html>404</html>").expect("written");
+    let failure = bench.run(&format!("update --fn {path} --jnb a --sd /s")).await.failure();
+    assert_eq!(failure.kind(), Kind::Invalid);
+    assert!(bench.fake.world().asked.is_empty());
+    let wrong = bench.run("deploy --fn JAR --sha256 00").await.failure();
+    assert_eq!(wrong.kind(), Kind::Invalid);
+}
+
+#[tokio::test]
+async fn a_job_that_restarts_is_not_stopped() {
+    let bench = Bench::new().await;
+    bench.fake.runs('1', "a");
+    bench.fake.world().jobs[0].state = "RESTARTING";
+    assert_eq!(bench.run(&update("")).await.failure().kind(), Kind::Conflict);
+    assert_eq!(bench.fake.times("POST"), 0);
+}
+
+#[tokio::test]
+async fn two_updates_at_once_are_one_job() {
+    let bench = Bench::new().await;
+    bench.deployed("a").await;
+    let (one, other) = (update("--by one"), update("--by other"));
+    let (one, other) = tokio::join!(bench.run(&one), bench.run(&other));
+    let well = usize::from(one.outcome.is_ok()) + usize::from(other.outcome.is_ok());
+    assert!(well >= 1, "{:?} {:?}", one.outcome, other.outcome);
+    assert_eq!((bench.fake.active().len(), bench.fake.world().most_active), (1, 1));
+}
+
+#[tokio::test]
+async fn the_same_update_twice_at_once_is_one_job() {
+    let bench = Bench::new().await;
+    bench.deployed("a").await;
+    let line = update("");
+    let (one, other) = tokio::join!(bench.run(&line), bench.run(&line));
+    assert!(one.outcome.is_ok() || other.outcome.is_ok(), "{:?} {:?}", one.outcome, other.outcome);
+    assert_eq!((bench.fake.active().len(), bench.fake.world().most_active), (1, 1));
+}
+
+#[tokio::test]
+async fn a_flink_that_dies_starts_nothing_in_its_place() {
+    let bench = Bench::new().await;
+    bench.deployed("a").await;
+    bench.fake.fault("/run", 99, Fault::LoseRequest);
+    let line = update("").replace("--savepoint-dir", "--timeout 2s --savepoint-dir");
+    let failure = bench.run(&line).await.failure();
+    assert_eq!(failure.kind(), Kind::Unreachable, "{failure}");
+    assert!(failure.to_string().contains("run the same command again"), "{failure}");
+    assert!(bench.fake.active().is_empty());
+}
+
+#[tokio::test]
+async fn the_savepoint_is_found_when_flink_has_forgotten_the_stop() {
+    let bench = Bench::new().await;
+    let old = bench.deployed("a").await;
+    let line = update("--do refuse").replace("--file-name", "--no-rollback --file-name");
+    bench.run(&line).await.badly();
+    bench.fake.world().forget_operations();
+    bench.run(&update("--fixed yes")).await.well();
+    assert_eq!(bench.only().savepoint(), bench.fake.job(&old).stopped_with.as_deref());
+    let again = bench.run("stop a --sd /s").await;
+    again.well();
+    bench.fake.world().forget_operations();
+    bench.run("stop a --sd /s").await.well();
+}
+
+#[tokio::test]
+async fn a_deployment_does_not_take_the_place_of_an_update() {
+    let bench = Bench::new().await;
+    let old = bench.deployed("a").await;
+    bench.fake.fault("/stop", 1, Fault::Answer(400, "{\"errors\":[\"no\"]}"));
+    bench.run(&update("")).await.badly();
+    // The record of the new version is there, and the old one runs.
+    bench.run("deploy --fn JAR -- --name a --version 2").await.well();
+    let next = drey_cli::job::identity::successor(old.parse().expect("an id"), 0).to_string();
+    let ids: Vec<String> = bench.fake.active().into_iter().map(|job| job.id).collect();
+    assert!(ids.len() == 2 && ids.contains(&old) && !ids.contains(&next), "{ids:?}");
+}
