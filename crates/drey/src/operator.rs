@@ -27,8 +27,11 @@ use crate::traces::Traces;
 /// Name that the Java operator's chart gives to its Deployment.
 const DEFAULT_NAME: &str = "flink-kubernetes-operator";
 
-/// How many requests to the API server may be under way for the work on resources.
-const REQUESTS_MAX: usize = 64;
+/// How many requests about the objects of clusters may be under way.
+const CLUSTER_REQUESTS_MAX: usize = 48;
+/// How many requests about resources may be under way: finalizers, statuses, events. They have a bound of their own, so that
+/// in a burst the statuses of those that are done do not hold up the Deployments of the others.
+const RESOURCE_REQUESTS_MAX: usize = 16;
 
 /// Run FlinkDeployments on a Kubernetes cluster
 ///
@@ -95,13 +98,13 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         Namespaces::List(list) => list,
     };
     let dashboard = args.dashboard.start(&connection, (&config, inside), &namespaces).await?;
-    let work_client = work_client(config)?;
+    let cluster_client = bounded_client(config.clone(), CLUSTER_REQUESTS_MAX)?;
     let launcher =
-        KubernetesLauncher::new(KubernetesConfig { client: work_client.clone(), namespaces, reach, logging });
+        KubernetesLauncher::new(KubernetesConfig { client: cluster_client, namespaces, reach, logging });
     let means = Means {
         launcher: Arc::new(launcher),
         client: connection.client,
-        work_client,
+        work_client: bounded_client(config, RESOURCE_REQUESTS_MAX)?,
         http,
         identity: Identity {
             host: variable("HOSTNAME").unwrap_or_else(|| "localhost".to_owned()),
@@ -120,14 +123,14 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
     ended
 }
 
-/// A client for the work on resources. Without a bound, a burst of thousands would open a connection for each request that
-/// finds none idle, and keep it.
-fn work_client(config: kube::Config) -> Result<kube::Client, Failure> {
+/// A client with at most so many requests under way. Without a bound, a burst of thousands would open a connection for each
+/// request that finds none idle, and keep it.
+fn bounded_client(config: kube::Config, requests_max: usize) -> Result<kube::Client, Failure> {
     let client = ClientBuilder::try_from(config).map_err(|error| {
         Failure::new(Kind::Invalid, format!("the API server's credentials cannot be used: {error}"))
     })?;
     // A request is under way until its answer begins: watches do not count.
-    Ok(client.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_MAX)).build())
+    Ok(client.with_layer(&ConcurrencyLimitLayer::new(requests_max)).build())
 }
 
 async fn until_asked_to_end(operator: Operator, means: Means) -> Result<(), Failure> {

@@ -139,7 +139,11 @@ async fn resume_suspended(ago: jiff::SignedDuration, deleted: u64) {
     world.start_engine();
     world.until("led", "taken over", |object| !object["status"]["run"].is_null()).await;
     world.until_at_rest().await;
-    world.eventually("kept as long as it should be", |world| world.launcher.created_and_deleted() == (0, deleted)).await;
+    world
+        .eventually("kept as long as it should be", |world| {
+            world.launcher.created_and_deleted() == (0, deleted)
+        })
+        .await;
     assert_eq!(world.get(NAME).await["status"]["lifecycleState"], "SUSPENDED");
     world.edit(NAME, json!({ "job": { "state": "running" } })).await;
     world.until_stable(NAME).await;
