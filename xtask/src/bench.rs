@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what is measured is a release build.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -37,6 +37,9 @@ enum What {
         /// How many deployments
         #[arg(default_value_t = 10_000)]
         resources: u32,
+        /// Heimdall's own front end, built from its source, to be measured over the same answers
+        #[arg(long, value_name = "DIRECTORY")]
+        heimdall: Option<PathBuf>,
     },
     /// Size of the binary, and its memory with one job
     Size,
@@ -66,7 +69,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
         }
         What::Engine { resources } => engine(*resources),
         What::Fleet(args) => fleet(args),
-        What::Dashboard { resources } => dashboard(*resources),
+        What::Dashboard { resources, heimdall } => dashboard(*resources, heimdall.as_deref()),
         What::Size => {
             needs::flink_programs()?;
             let drey = build_drey("release")?;
@@ -116,10 +119,13 @@ fn fleet(args: &Fleet) -> Result<()> {
 }
 
 /// The fleet page, with the server that serves it.
-fn dashboard(resources: u32) -> Result<()> {
+fn dashboard(resources: u32, heimdall: Option<&Path>) -> Result<()> {
     needs::front_end()?;
     let drey = build_drey("release")?;
     let mut bench = testbed::testbed("release", &["bench-dashboard", "--drey"]);
     bench.arg(drey).args(["--ui", "ui", "--resources", &resources.to_string()]);
+    if let Some(pages) = heimdall {
+        bench.arg("--heimdall").arg(std::path::absolute(pages)?);
+    }
     run(bench)
 }

@@ -1,5 +1,5 @@
 //! The project's own chores: `cargo xtask demo`, `test`, `check`, `generate`, `sim`, `soak`, `bench`, `kube`,
-//! `chart`, `image`, `goldens`, `takeover`.
+//! `chart`, `image`, `krew`, `goldens`, `takeover`.
 //! Refuses to be part of the product: nothing here is in the binary.
 
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ mod demo;
 mod goldens;
 mod helm;
 mod image;
+mod krew;
 mod kube;
 mod needs;
 mod shell;
@@ -53,6 +54,8 @@ enum Chore {
     Takeover(takeover::Args),
     /// Put the container image together, without a container runtime
     Image(image::Args),
+    /// Write the archives and the manifest of the kubectl plug-in
+    Krew(krew::Args),
     /// A real Kubernetes control plane on this machine
     #[command(subcommand)]
     Kube(kube::Chore),
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Chore::Chart => helm::check_chart(),
         Chore::Takeover(args) => takeover::execute(&args),
         Chore::Image(args) => image::execute(&args),
+        Chore::Krew(args) => krew::execute(&args),
         Chore::Kube(chore) => kube::execute(&chore),
     };
     match outcome {

@@ -105,8 +105,18 @@ impl Action {
                 json!({ "job": { "parallelism": parallelism.ok_or(("parallelism", "a whole number above 0 is expected"))? } })
             }
             Self::UpgradeImage => {
-                let image = wanted.image.as_deref().map(str::trim).filter(|image| !image.is_empty());
-                json!({ "image": image.ok_or(("image", "the name of an image is expected"))? })
+                let given = |text: &Option<String>| {
+                    text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
+                };
+                let mut spec = match (given(&wanted.image), given(&wanted.jar)) {
+                    (None, None) => return Err(("image", "the name of an image is expected")),
+                    (Some(image), _) => json!({ "image": image }),
+                    (None, Some(_)) => json!({}),
+                };
+                if let Some(jar) = given(&wanted.jar) {
+                    spec["job"] = json!({ "jarURI": jar });
+                }
+                spec
             }
             Self::Restore => {
                 let path = wanted.path.as_deref().map(str::trim).filter(|path| !path.is_empty());
@@ -128,6 +138,8 @@ pub struct Particulars {
     pub parallelism: Option<i32>,
     /// Of `upgradeImage`.
     pub image: Option<String>,
+    /// Of `upgradeImage`: `spec.job.jarURI`, with another image or without.
+    pub jar: Option<String>,
     /// Of `restore`: a savepoint or checkpoint.
     pub path: Option<String>,
 }
@@ -164,8 +176,12 @@ mod tests {
     #[test]
     fn every_action_is_a_patch_of_the_spec() {
         let story = story(&json!({ "restartNonce": 4, "job": { "savepointTriggerNonce": 7 } }), "RUNNING");
-        let wanted =
-            Particulars { parallelism: Some(3), image: Some(" a:2 ".into()), path: Some("/s".into()) };
+        let wanted = Particulars {
+            parallelism: Some(3),
+            image: Some(" a:2 ".into()),
+            jar: None,
+            path: Some("/s".into()),
+        };
         let table = [
             (Action::Savepoint, json!({ "job": { "savepointTriggerNonce": 8 } })),
             (Action::Checkpoint, json!({ "job": { "checkpointTriggerNonce": 1 } })),
@@ -184,6 +200,10 @@ mod tests {
             assert_eq!(Action::from_word(action.as_str()), Some(action));
         }
         assert_eq!(Action::Delete.patch(&story, &wanted), Ok(None));
+        let jar = Particulars { jar: Some("local:///b.jar".into()), ..Particulars::default() };
+        let patch = json!({ "spec": { "job": { "jarURI": "local:///b.jar" } } });
+        assert_eq!(Action::UpgradeImage.patch(&story, &jar), Ok(Some(patch)));
+        assert!(Action::UpgradeImage.patch(&story, &Particulars::default()).is_err());
         assert_eq!(
             Action::Rescale.patch(&story, &Particulars::default()).map_err(|(field, _)| field),
             Err("parallelism")

@@ -62,11 +62,7 @@ impl Change {
         if differences.is_empty() {
             return Vec::new();
         }
-        let or_nothing = |value: Option<String>| value.unwrap_or_else(|| "nothing".to_owned());
-        let fields = differences
-            .into_iter()
-            .map(|it| format!("{}: {} -> {}", it.path, or_nothing(it.from), or_nothing(it.to)));
-        self.effect().into_iter().chain(fields).collect()
+        self.effect().into_iter().chain(differences.iter().map(ToString::to_string)).collect()
     }
 
     fn effect(&self) -> Option<String> {

@@ -1,13 +1,19 @@
-//! Which Kubernetes API a command talks to. In this order: `--kubeconfig`, `$KUBECONFIG`, the
+//! Which Kubernetes API a command talks to. In this order: `--kubeconfig`, `$KUBECONFIG`, the settings, the
 //! `.drey/kubeconfig` of this directory or one above it, `~/.kube/config`, the service account of a pod.
 //! Refuses to start anything.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap_complete::engine::ArgValueCandidates;
+use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use tower::filter::FilterLayer;
 
+use crate::complete;
 use crate::failure::{Failure, Kind};
+use crate::read_only;
+use crate::settings::{self, Origin, Setting};
 
 /// Name of the directory in which laptop mode keeps its state.
 pub const STATE_DIRECTORY: &str = ".drey";
@@ -28,11 +34,29 @@ pub struct ConnectionArgs {
     #[arg(long, global = true, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
     /// Context of the kubeconfig
-    #[arg(long, global = true)]
+    #[arg(long, global = true, add = ArgValueCandidates::new(complete::contexts))]
     pub context: Option<String>,
     /// Namespace; without it that of the context
-    #[arg(long, short = 'n', global = true)]
+    #[arg(long, short = 'n', global = true, add = ArgValueCandidates::new(complete::namespaces))]
     pub namespace: Option<String>,
+    /// Cluster of the kubeconfig, in place of that of the context
+    #[arg(long, global = true)]
+    pub cluster: Option<String>,
+    /// User of the kubeconfig, in place of that of the context
+    #[arg(long, global = true)]
+    pub user: Option<String>,
+    /// User to act as
+    #[arg(long = "as", global = true, value_name = "USER")]
+    pub act_as: Option<String>,
+    /// Group to act as; may be given several times
+    #[arg(long = "as-group", global = true, value_name = "GROUP", requires = "act_as")]
+    pub act_as_groups: Vec<String>,
+    /// Change nothing: whatever would is refused
+    #[arg(long, global = true)]
+    pub read_only: bool,
+    /// Do not read `drey.toml` and the other files of settings
+    #[arg(long, global = true)]
+    pub no_config: bool,
 }
 
 /// A client, and where it leads.
@@ -61,6 +85,48 @@ pub struct OperatorConnection {
 }
 
 impl ConnectionArgs {
+    /// What the command line itself says of a key of [`settings`].
+    pub(crate) fn given(&self, key: &str) -> Option<String> {
+        match key {
+            "kubeconfig" => self.kubeconfig.as_ref().map(|path| path.display().to_string()),
+            "context" => self.context.clone(),
+            "namespace" => self.namespace.clone(),
+            "read-only" => self.read_only.then(|| true.to_string()),
+            _ => None,
+        }
+    }
+
+    /// With what variables and files say where the command line says nothing.
+    ///
+    /// # Errors
+    /// A file of settings, or a variable, that is not understood.
+    pub fn with_settings(mut self) -> Result<Self, Failure> {
+        for Setting { key, value, origin } in settings::of(&self)? {
+            // The library reads that variable itself, which may list several files.
+            let Some(value) = value.filter(|_| origin != Origin::Variable("KUBECONFIG")) else { continue };
+            match key {
+                "kubeconfig" => self.kubeconfig = Some(value.into()),
+                "context" => self.context = Some(value),
+                "namespace" => self.namespace = Some(value),
+                _ => {
+                    self.read_only = value.parse().map_err(|_| {
+                        Failure::new(Kind::Usage, format!("`{value}`: expected `true` or `false`"))
+                            .on(origin.to_string())
+                    })?;
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// Refuses what would change something, where nothing may be.
+    ///
+    /// # Errors
+    /// `read-only` is set.
+    pub fn must_allow_changes(&self) -> Result<(), Failure> {
+        if self.read_only { Err(Failure::read_only()) } else { Ok(()) }
+    }
+
     /// Finds the API and makes a client. Nothing is requested yet.
     ///
     /// # Errors
@@ -77,9 +143,14 @@ impl ConnectionArgs {
     ) -> Result<Connection, Failure> {
         let server = without_path(&config.cluster_url);
         let namespace = self.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = kube::Client::try_from(config).map_err(|error| {
+        let builder = ClientBuilder::try_from(config).map_err(|error| {
             Failure::new(Kind::Invalid, format!("the kubeconfig cannot be used: {error}"))
         })?;
+        let client = if self.read_only {
+            builder.with_layer(&FilterLayer::new(read_only::check)).build()
+        } else {
+            builder.build()
+        };
         let namespace_is_explicit = self.namespace.is_some();
         Ok(Connection { client, namespace, namespace_is_explicit, state_directory, server })
     }
@@ -112,22 +183,34 @@ impl ConnectionArgs {
         Ok(OperatorConnection { connection, config, inside: false })
     }
 
-    async fn config(&self) -> Result<(kube::Config, Option<PathBuf>), Failure> {
+    /// The state directory of laptop mode, when that is the API that is meant; whether it runs is not asked.
+    #[must_use]
+    pub fn laptop(&self) -> Option<PathBuf> {
         if let Some(path) = &self.kubeconfig {
-            return Ok((self.config_of(path).await?, state_directory_of(path)));
+            return state_directory_of(path);
         }
-        if let Some(path) = std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()) {
-            let state_directory = state_directory_of(Path::new(&path));
-            return Ok((self.inferred().await?, state_directory));
+        if let Some(path) = kubeconfig_variable() {
+            return state_directory_of(&path);
         }
-        if self.context.is_none()
-            && let Some(state_directory) = find_state_directory(&current_directory()?)
-        {
-            let config = self.config_of(&state_directory.join(KUBECONFIG_FILE)).await?;
-            must_be_alive(&config, &state_directory).await?;
-            return Ok((config, Some(state_directory)));
+        match &self.context {
+            Some(_) => None,
+            None => find_state_directory(&std::env::current_dir().ok()?),
         }
-        Ok((self.inferred().await?, None))
+    }
+
+    async fn config(&self) -> Result<(kube::Config, Option<PathBuf>), Failure> {
+        let laptop = self.laptop();
+        if let Some(path) = &self.kubeconfig {
+            return Ok((self.config_of(path).await?, laptop));
+        }
+        match laptop {
+            Some(state_directory) if kubeconfig_variable().is_none() => {
+                let config = self.config_of(&state_directory.join(KUBECONFIG_FILE)).await?;
+                must_be_alive(&config, &state_directory).await?;
+                Ok((config, Some(state_directory)))
+            }
+            laptop => Ok((self.inferred().await?, laptop)),
+        }
     }
 
     async fn config_of(&self, path: &Path) -> Result<kube::Config, Failure> {
@@ -142,7 +225,7 @@ impl ConnectionArgs {
         let config = kube::Config::from_custom_kubeconfig(kubeconfig, &self.options())
             .await
             .map_err(|error| unusable(&error))?;
-        Ok(bounded(config))
+        Ok(self.acting(config))
     }
 
     async fn inferred(&self) -> Result<kube::Config, Failure> {
@@ -154,11 +237,25 @@ impl ConnectionArgs {
             }
             (Err(error), None) => kube::Config::incluster().map_err(|_| no_cluster(&error))?,
         };
-        Ok(bounded(config))
+        Ok(self.acting(config))
+    }
+
+    /// As the user that was asked for.
+    fn acting(&self, mut config: kube::Config) -> kube::Config {
+        if let Some(user) = &self.act_as {
+            config.auth_info.impersonate = Some(user.clone());
+            config.auth_info.impersonate_groups =
+                Some(self.act_as_groups.clone()).filter(|groups| !groups.is_empty());
+        }
+        bounded(config)
     }
 
     fn options(&self) -> KubeConfigOptions {
-        KubeConfigOptions { context: self.context.clone(), cluster: None, user: None }
+        KubeConfigOptions {
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.user.clone(),
+        }
     }
 }
 
@@ -171,9 +268,8 @@ pub fn find_state_directory(start: &Path) -> Option<PathBuf> {
         .find(|directory| directory.join(KUBECONFIG_FILE).is_file())
 }
 
-fn current_directory() -> Result<PathBuf, Failure> {
-    std::env::current_dir()
-        .map_err(|error| Failure::new(Kind::Failed, format!("the working directory cannot be read: {error}")))
+fn kubeconfig_variable() -> Option<PathBuf> {
+    std::env::var_os("KUBECONFIG").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// A kubeconfig in a directory called `.drey` belongs to laptop mode.

@@ -1,6 +1,8 @@
 //! In which fields two versions of an object differ, as a person would name them. What the server keeps for itself does not
 //! count, and secrets are not shown. Pure.
 
+use std::fmt;
+
 use drey_api::kinds::LAST_APPLIED;
 use drey_api::secrets;
 use serde_json::Value;
@@ -18,6 +20,13 @@ pub struct Difference {
     pub from: Option<String>,
     /// What it is; `None` when it is gone.
     pub to: Option<String>,
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [from, to] = [&self.from, &self.to].map(|value| value.as_deref().unwrap_or("nothing"));
+        write!(f, "{}: {from} -> {to}", self.path)
+    }
 }
 
 /// The fields in which `after` differs from `before`, in their order.

@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::json;
 
 use crate::exit::Exit;
+use crate::read_only::ReadOnly;
 
 /// What a store says that has no room; those of SQLite and of etcd.
 const STORE_FULL: [&str; 2] = ["database or disk is full", "database space exceeded"];
@@ -159,6 +160,7 @@ impl Failure {
     pub fn from_kube(error: &kube::Error, object: &str) -> Self {
         match error {
             kube::Error::Api(status) => Self::from_status(status, object),
+            kube::Error::Service(error) if error.is::<ReadOnly>() => Self::read_only().on(object),
             kube::Error::HyperError(_) | kube::Error::Service(_) | kube::Error::ReadEvents(_) => {
                 Self::new(Kind::Unreachable, format!("the Kubernetes API cannot be reached: {}", root(error)))
                     .on(object)
@@ -166,6 +168,13 @@ impl Failure {
             }
             other => Self::new(Kind::Internal, format!("the request failed: {}", root(other))).on(object),
         }
+    }
+
+    /// Nothing may be changed.
+    #[must_use]
+    pub fn read_only() -> Self {
+        Self::new(Kind::Forbidden, ReadOnly.to_string())
+            .hint("`drey config view --show-origin` says where it is set")
     }
 
     /// There is no room, for whatever was to be written.

@@ -14,8 +14,11 @@ use clap::Subcommand;
 
 pub mod age;
 pub mod apply;
+pub mod branches;
 pub mod change;
+pub mod columns;
 pub mod command;
+pub mod complete;
 pub mod connection;
 pub mod deployment;
 pub mod differences;
@@ -30,12 +33,14 @@ pub mod kinds;
 pub mod laptop;
 pub mod manifest;
 pub mod output;
+pub mod read_only;
+pub mod settings;
 pub mod table;
 
 use command::{
-    apply as apply_command, checkpoint, completion, crds, delete, describe, diff, doctor as doctor_command,
-    events, get, rescale, restart, restore, resume, rollback, savepoint, status, suspend, upgrade, validate,
-    version, wait,
+    apply as apply_command, checkpoint, completion, config, crds, delete, describe, diff,
+    doctor as doctor_command, events, explain, get, logs, migrate, proxy, rescale, restart, restore, resume,
+    rollback, savepoint, status, suspend, top, tree, upgrade, validate, version, wait,
 };
 use connection::ConnectionArgs;
 use failure::Failure;
@@ -52,6 +57,18 @@ pub enum Command {
     Get(get::Args),
     /// Say how a deployment is: what it waits for, what it was restored from, what is next
     Describe(describe::Args),
+    /// Say how a deployment is, and wait until it has settled
+    Status(status::Args),
+    /// Show a deployment with everything that exists for it
+    Tree(tree::Args),
+    /// Show what deployments take of processors and memory
+    Top(top::Args),
+    /// Print the logs of a deployment
+    Logs(logs::Args),
+    /// Bring Flink's REST interface and pages to this machine
+    Proxy(proxy::Args),
+    /// Say what a field or a configuration key means
+    Explain(explain::Args),
     /// Delete a deployment
     Delete(delete::Args),
     /// Stop a job and keep its state
@@ -60,7 +77,7 @@ pub enum Command {
     Resume(resume::Args),
     /// Run a job at another parallelism
     Rescale(rescale::Args),
-    /// Run a job with another image
+    /// Run a job with another image or jar
     Upgrade(upgrade::Args),
     /// Start a job from a snapshot of before
     Restore(restore::Args),
@@ -85,6 +102,12 @@ pub enum Command {
     /// Print, compare or install the CustomResourceDefinitions
     #[command(subcommand)]
     Crds(crds::Command),
+    /// Say what changes when drey takes the place of another tool
+    #[command(subcommand)]
+    Migrate(migrate::Command),
+    /// Show the settings that count here
+    #[command(subcommand)]
+    Config(config::Command),
     /// Print the version
     Version(version::Args),
     /// Print a completion script for a shell
@@ -96,16 +119,24 @@ impl Command {
     #[must_use]
     pub fn wants_json(&self) -> bool {
         match self {
-            Self::Get(args) => args.output == output::Format::Json,
+            Self::Get(args) => args.output.is_json(),
             Self::Describe(args) => args.output == output::TextOrJson::Json,
+            Self::Tree(args) => args.output == output::TextOrJson::Json,
+            Self::Top(args) => args.output == output::TextOrJson::Json,
             Self::Doctor(args) => args.output == output::TextOrJson::Json,
             Self::Validate(args) => args.output == output::TextOrJson::Json,
             Self::Version(args) => args.output == output::TextOrJson::Json,
             Self::Savepoint(args) => args.output == output::TextOrJson::Json,
             Self::Job(args) => args.wants_json(),
+            Self::Config(command) => command.wants_json(),
             Self::Apply(_)
             | Self::Diff(_)
+            | Self::Status(_)
+            | Self::Logs(_)
+            | Self::Proxy(_)
+            | Self::Explain(_)
             | Self::Crds(_)
+            | Self::Migrate(_)
             | Self::Delete(_)
             | Self::Suspend(_)
             | Self::Resume(_)
@@ -122,16 +153,22 @@ impl Command {
     }
 }
 
-/// Runs a command. `whole` is the complete command line of the binary, from which completions are made.
+/// Runs a command.
 ///
 /// # Errors
 /// Why the command did not succeed.
-pub async fn run(command: Command, connection: &ConnectionArgs, whole: clap::Command) -> Result<(), Failure> {
+pub async fn run(command: Command, connection: &ConnectionArgs) -> Result<(), Failure> {
     match command {
         Command::Apply(args) => apply_command::run(&args, &connection.connect().await?).await,
         Command::Diff(args) => diff::run(&args, &connection.connect().await?).await,
         Command::Get(args) => get::run(&args, &connection.connect().await?).await,
         Command::Describe(args) => describe::run(&args, &connection.connect().await?).await,
+        Command::Status(args) => status::run(&args, connection).await,
+        Command::Tree(args) => tree::run(&args, &connection.connect().await?).await,
+        Command::Top(args) => top::run(&args, &connection.connect().await?).await,
+        Command::Logs(args) => logs::run(&args, &connection.connect().await?).await,
+        Command::Proxy(args) => proxy::run(&args, &connection.connect().await?).await,
+        Command::Explain(args) => explain::run(&args),
         Command::Delete(args) => delete::run(&args, &connection.connect().await?).await,
         Command::Suspend(args) => suspend::run(&args, &connection.connect().await?).await,
         Command::Resume(args) => resume::run(&args, &connection.connect().await?).await,
@@ -145,11 +182,18 @@ pub async fn run(command: Command, connection: &ConnectionArgs, whole: clap::Com
         Command::Events(args) => events::run(&args, &connection.connect().await?).await,
         Command::Wait(args) => wait::run(&args, &connection.connect().await?).await,
         Command::Doctor(args) => doctor_command::run(&args, &connection.connect().await?).await,
-        Command::Job(args) => job::run(&args).await,
+        Command::Job(args) => {
+            if args.changes_something() {
+                connection.must_allow_changes()?;
+            }
+            job::run(&args).await
+        }
+        Command::Migrate(command) => migrate::run(&command, connection).await,
+        Command::Config(command) => config::run(&command, connection),
         Command::Validate(args) => validate::run(&args),
         Command::Crds(command) => crds::run(&command, connection).await,
         Command::Version(args) => version::run(&args),
-        Command::Completion(args) => completion::run(&args, whole),
+        Command::Completion(args) => completion::run(&args),
     }
 }
 
@@ -158,5 +202,5 @@ pub async fn run(command: Command, connection: &ConnectionArgs, whole: clap::Com
 /// # Errors
 /// When standard output does not take it.
 pub async fn status(connection: &ConnectionArgs) -> Result<(), Failure> {
-    status::run(connection).await
+    status::overview(connection).await
 }

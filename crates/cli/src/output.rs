@@ -5,6 +5,7 @@ use std::io::{IsTerminal, Write};
 
 use serde_json::{Value, json};
 
+use crate::columns::CustomColumns;
 use crate::failure::{Failure, Kind};
 use crate::jsonpath::JsonPath;
 use crate::table::Table;
@@ -19,12 +20,28 @@ pub enum Format {
     Wide,
     /// The objects of Kubernetes, unchanged.
     Json,
+    /// The objects of Kubernetes, unchanged, one a line.
+    JsonLines,
     /// The objects of Kubernetes, unchanged.
     Yaml,
     /// `kind/name`, one a line.
     Name,
     /// A template of JSONPath.
     JsonPath(JsonPath),
+    /// Columns of one's own.
+    CustomColumns(CustomColumns),
+}
+
+/// The words of [`Format`], for manuals and errors.
+pub const FORMATS: &str =
+    "`table`, `wide`, `json`, `jsonl`, `yaml`, `name`, `jsonpath=…` or `custom-columns=…`";
+
+impl Format {
+    /// Whether programs read it as JSON, and its failures too.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        matches!(self, Self::Json | Self::JsonLines)
+    }
 }
 
 impl std::str::FromStr for Format {
@@ -35,11 +52,13 @@ impl std::str::FromStr for Format {
             "table" => Ok(Self::Table),
             "wide" => Ok(Self::Wide),
             "json" => Ok(Self::Json),
+            "jsonl" => Ok(Self::JsonLines),
             "yaml" => Ok(Self::Yaml),
             "name" => Ok(Self::Name),
-            other => match other.strip_prefix("jsonpath=") {
-                Some(path) => JsonPath::parse(path).map(Self::JsonPath),
-                None => Err("expected `table`, `wide`, `json`, `yaml`, `name` or `jsonpath=…`".to_owned()),
+            other => match other.split_once('=') {
+                Some(("jsonpath", path)) => JsonPath::parse(path).map(Self::JsonPath),
+                Some(("custom-columns", columns)) => CustomColumns::parse(columns).map(Self::CustomColumns),
+                Some(_) | None => Err(format!("expected {FORMATS}")),
             },
         }
     }
@@ -66,6 +85,17 @@ pub fn line(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Writes text that may be no UTF-8, as it is.
+///
+/// # Errors
+/// As [`line`].
+pub fn bytes(text: &[u8]) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text)?;
+    stdout.flush()?;
+    Ok(())
+}
+
 /// Writes the lines of a table.
 ///
 /// # Errors
@@ -81,6 +111,14 @@ pub fn table(table: &Table, no_headers: bool) -> Result<(), Failure> {
 /// As [`line`].
 pub fn json(value: &Value) -> Result<(), Failure> {
     line(&format!("{value:#}"))
+}
+
+/// Writes a value as JSON on one line.
+///
+/// # Errors
+/// As [`line`].
+pub fn json_line(value: &Value) -> Result<(), Failure> {
+    line(&value.to_string())
 }
 
 /// Writes a value as YAML.
@@ -121,6 +159,8 @@ mod tests {
         assert_eq!("wide".parse(), Ok(Format::Wide));
         assert!(matches!("jsonpath={.a}".parse(), Ok(Format::JsonPath(_))));
         assert!("jsonpath={.a".parse::<Format>().is_err());
+        assert!(matches!("custom-columns=A:.a".parse(), Ok(Format::CustomColumns(_))));
+        assert_eq!("jsonl".parse(), Ok(Format::JsonLines));
         assert!("xml".parse::<Format>().expect_err("unknown").contains("jsonpath"));
     }
 }

@@ -1,17 +1,22 @@
 //! The command line: which face is asked for, and how its failure is shown.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap_complete::CompleteEnv;
+use drey_cli::Command;
+use drey_cli::command::proxy;
+use drey_cli::complete;
 use drey_cli::connection::ConnectionArgs;
 use drey_cli::exit::{self, Exit};
 use drey_cli::failure::{Failure, Kind};
 use drey_cli::job::deployer;
 use drey_cli::output::say;
 
-use crate::laptop::{down, logs, up};
-use crate::{dashboard, operator};
+use crate::laptop::{down, job_manager, logs, up};
+use crate::{dashboard, operator, ui};
 
 /// The control plane for Apache Flink.
 ///
@@ -31,24 +36,44 @@ enum Face {
     Up(up::Args),
     /// Stop what `drey up` runs, with savepoints
     Down(down::Args),
-    /// Print the logs of a deployment of laptop mode
-    Logs(logs::Args),
     /// Run FlinkDeployments on a Kubernetes cluster
     Operator(operator::Args),
+    /// Open the dashboard
+    Ui(ui::Args),
     /// Show the FlinkDeployments of a Kubernetes cluster in a browser
     Dashboard(dashboard::Args),
     #[command(flatten)]
     Command(drey_cli::Command),
 }
 
+/// Answers a shell in which Tab was pressed. Comes back when nobody asks, and before there is a runtime: what is looked up
+/// takes one of its own.
+pub(crate) fn complete() -> Option<ExitCode> {
+    let mut words = std::env::args_os();
+    if is_called(words.next().as_deref(), complete::KUBECTL_PROGRAM) {
+        let answered = complete::for_kubectl(CommandLine::command(), words.collect());
+        return Some(answered.map_or_else(|failure| failure.kind().exit().into(), |()| ExitCode::SUCCESS));
+    }
+    CompleteEnv::with_factory(CommandLine::command).var(complete::VARIABLE).complete();
+    None
+}
+
+/// Whether the program was called by this name.
+fn is_called(program: Option<&OsStr>, name: &str) -> bool {
+    program.map(Path::new).and_then(Path::file_name).is_some_and(|file| file == name)
+}
+
 /// Runs what the command line asks for, which is another one when drey is called by the name of flink-deployer.
 pub(crate) async fn run() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
-    if deployer::is_called(words.first().map(OsString::as_os_str)) {
+    let program = words.first().map(OsString::as_os_str);
+    if is_called(program, deployer::PROGRAM) {
         let words = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         return deployer::run(words).await.into();
     }
-    run_line(of_pipelines(words)).await.into()
+    // `kubectl` runs a plug-in by the name of its program; people know it as two words.
+    let name = if is_called(program, "kubectl-drey") { "kubectl drey" } else { "drey" };
+    run_line(name, of_pipelines(words)).await.into()
 }
 
 /// `drey job` takes the flags of flink-deployer, whose short forms have more than one letter.
@@ -63,8 +88,9 @@ fn of_pipelines(words: Vec<OsString>) -> Vec<OsString> {
     }
 }
 
-async fn run_line(words: Vec<OsString>) -> Exit {
-    let line = match CommandLine::try_parse_from(words) {
+async fn run_line(name: &'static str, words: Vec<OsString>) -> Exit {
+    let parsed = CommandLine::command().bin_name(name).try_get_matches_from(words);
+    let line = match parsed.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(line) => line,
         Err(error) => return refuse(&error),
     };
@@ -75,18 +101,47 @@ async fn run_line(words: Vec<OsString>) -> Exit {
     }
 }
 
-async fn dispatch(line: CommandLine) -> Result<(), Failure> {
+async fn dispatch(mut line: CommandLine) -> Result<(), Failure> {
+    // It says itself where each setting comes from.
+    if !matches!(line.face, Some(Face::Command(Command::Config(_)))) {
+        line.connection = line.connection.with_settings()?;
+    }
+    if matches!(line.face, Some(Face::Up(_) | Face::Down(_) | Face::Operator(_))) {
+        line.connection.must_allow_changes()?;
+    }
     match line.face {
         None => drey_cli::status(&line.connection).await,
         Some(Face::Up(args)) => up::run(&args, &line.connection).await,
         Some(Face::Down(args)) => down::run(&args).await,
-        Some(Face::Logs(args)) => logs::run(&args, &line.connection).await,
         Some(Face::Operator(args)) => operator::run(&args, &line.connection).await,
+        Some(Face::Ui(args)) => ui::run(&args, &line.connection).await,
         Some(Face::Dashboard(args)) => dashboard::run(&args, &line.connection).await,
-        Some(Face::Command(command)) => {
-            drey_cli::run(command, &line.connection, CommandLine::command()).await
-        }
+        Some(Face::Command(Command::Logs(args))) => match line.connection.laptop() {
+            Some(root) => logs::run(&args, &line.connection, &root).await,
+            None => drey_cli::command::logs::run(&args, &line.connection.connect().await?).await,
+        },
+        Some(Face::Command(Command::Proxy(args))) => match line.connection.laptop() {
+            Some(root) => proxy_on_this_machine(&args, &line.connection, root).await,
+            None => proxy::run(&args, &line.connection.connect().await?).await,
+        },
+        Some(Face::Command(command)) => drey_cli::run(command, &line.connection).await,
     }
+}
+
+async fn proxy_on_this_machine(
+    args: &proxy::Args,
+    connection: &ConnectionArgs,
+    root: PathBuf,
+) -> Result<(), Failure> {
+    let namespace = connection.connect().await?.namespace;
+    let name = args.name.clone();
+    let find = move || job_manager::address(&root, &namespace, &name);
+    if find().is_none() {
+        return Err(Failure::new(Kind::NotFound, "no cluster of it runs here")
+            .on(format!("flinkdeployment/{}", args.name))
+            .hint("see what exists: `drey get -A`"));
+    }
+    proxy::serve(args, proxy::Target::Address(Box::new(find))).await
 }
 
 /// Help and version are answers; everything else is a command line that is not understood.

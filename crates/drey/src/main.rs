@@ -6,6 +6,7 @@ mod laptop;
 mod operator;
 mod reach;
 mod traces;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -14,6 +15,9 @@ fn main() -> ExitCode {
     if rustls::crypto::ring::default_provider().install_default().is_err() {
         eprintln!("error: a provider of cryptography was installed twice");
         return ExitCode::FAILURE;
+    }
+    if let Some(answered) = command_line::complete() {
+        return answered;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     match runtime {

@@ -10,6 +10,7 @@ mod error;
 pub mod jars;
 pub mod jobs;
 mod lenient;
+pub mod only_read;
 pub mod operations;
 pub mod tls;
 mod transport;

@@ -70,6 +70,26 @@ pub enum Treatment {
     Refused(&'static str),
 }
 
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "at start",
+            Self::Running => "while running",
+            Self::Resource => "for each resource",
+        })
+    }
+}
+
+impl fmt::Display for Treatment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Works(words) => f.write_str(words),
+            Self::Ignored(reason) => write!(f, "accepted, without effect: {reason}"),
+            Self::Refused(reason) => write!(f, "refused: {reason}"),
+        }
+    }
+}
+
 impl Key {
     /// The present name.
     #[must_use]

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Key, Scope, Treatment, keys};
+use super::{Key, keys};
 
 /// Every key as a table in Markdown.
 #[must_use]
@@ -16,7 +16,7 @@ pub fn table_markdown() -> String {
             Some("") => "empty".to_owned(),
             Some(default) => format!("`{default}`"),
         };
-        let (name, value, read, words) = (names(key), key.value, read(key.scope), words(key.treatment));
+        let (name, value, read, words) = (names(key), key.value, key.scope, key.treatment);
         writeln!(text, "| {name} | {value} | {default} | {read} | {words} |")
             .expect("a string takes everything");
     }
@@ -27,20 +27,4 @@ fn names(key: &Key) -> String {
     let own = format!("`{}`", key.name());
     let deprecated: Vec<String> = key.names[1..].iter().map(|name| format!("`{name}`")).collect();
     if deprecated.is_empty() { own } else { format!("{own} (formerly {})", deprecated.join(", ")) }
-}
-
-fn read(scope: Scope) -> &'static str {
-    match scope {
-        Scope::Start => "at start",
-        Scope::Running => "while running",
-        Scope::Resource => "for each resource",
-    }
-}
-
-fn words(treatment: Treatment) -> String {
-    match treatment {
-        Treatment::Works(words) => words.to_owned(),
-        Treatment::Ignored(reason) => format!("accepted, without effect: {reason}"),
-        Treatment::Refused(reason) => format!("refused: {reason}"),
-    }
 }

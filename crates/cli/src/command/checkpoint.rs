@@ -1,11 +1,13 @@
 //! `drey checkpoint`.
 
+use clap_complete::engine::ArgValueCandidates;
 use drey_api::change::{Action, Particulars};
 use drey_api::reconciled;
 
 use super::suspend::gone;
 use super::{WaitArgs, deployment_name};
 use crate::change::{ChangeArgs, ask};
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::{Failure, Kind};
@@ -18,6 +20,7 @@ use crate::output::line;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// Asking.
     #[command(flatten)]

@@ -1,10 +1,12 @@
 //! `drey delete`.
 
+use clap_complete::engine::ArgValueCandidates;
 use std::path::PathBuf;
 
 use kube::api::DeleteParams;
 
 use super::{WaitArgs, deployment_name};
+use crate::complete;
 use crate::connection::Connection;
 use crate::failure::{Failure, Kind};
 use crate::follow::{Followed, Verdict, deployments, follow, progress};
@@ -19,7 +21,7 @@ use crate::output::{line, say};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Names of deployments
-    #[arg(value_name = "NAME", required_unless_present = "files")]
+    #[arg(value_name = "NAME", required_unless_present = "files", add = ArgValueCandidates::new(complete::deployments))]
     pub names: Vec<String>,
     /// Files whose deployments are deleted
     #[arg(short = 'f', long = "filename", value_name = "FILE")]

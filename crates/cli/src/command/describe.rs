@@ -1,11 +1,13 @@
 //! `drey describe`: everything that is known of one deployment, in words.
 
+use clap_complete::engine::ArgValueCandidates;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
 use serde_json::{Value, json};
 
 use super::{deployment_name, events, restart};
 use crate::age;
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::Failure;
@@ -21,6 +23,7 @@ const EVENTS_MAX: usize = 20;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// Output: `text` or `json`
     #[arg(short, long, value_enum, default_value_t)]

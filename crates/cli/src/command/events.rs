@@ -1,5 +1,6 @@
 //! `drey events`.
 
+use clap_complete::engine::ArgValueCandidates;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Event;
@@ -8,6 +9,7 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 
 use super::deployment_name;
 use crate::age;
+use crate::complete;
 use crate::connection::Connection;
 use crate::failure::{Failure, Kind};
 use crate::output::{self, say};
@@ -19,6 +21,7 @@ use crate::table::Table;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of a deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: Option<String>,
     /// Stay, and print every new event
     #[arg(short, long)]

@@ -1,5 +1,6 @@
 //! `drey get`: lists of objects.
 
+use clap_complete::engine::ArgValueCandidates;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use kube::Api;
@@ -7,10 +8,12 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+use crate::complete;
 use crate::connection::Connection;
 use crate::failure::{Failure, Kind};
+use crate::jsonpath::JsonPath;
 use crate::kinds::FlinkKind;
-use crate::output::{self, Format, say};
+use crate::output::{self, FORMATS, Format, say};
 use crate::table::Table;
 
 /// Page of a list request.
@@ -19,17 +22,18 @@ const PAGE_OBJECTS: u32 = 500;
 /// List deployments and other objects
 ///
 /// `drey get` lists deployments; `drey get NAME` and `drey get deployments NAME` show one. With
-/// `-o json` and `-o yaml` the objects are those of Kubernetes, unchanged.
+/// `-o json` and `-o yaml` the objects are those of Kubernetes, unchanged. `-o jsonl` prints one object a
+/// line, which suits `--watch`; `-o custom-columns=NAME:.metadata.name` prints columns of your own.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// `deployments`, `sessionjobs`, `snapshots` or `bluegreen`; or the name of a deployment
     #[arg(value_name = "KIND")]
     pub kind: Option<String>,
     /// Names
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::deployments))]
     pub names: Vec<String>,
-    /// Output: `table`, `wide`, `json`, `yaml`, `name` or `jsonpath=…`
-    #[arg(short, long, default_value = "table")]
+    /// How the objects are written.
+    #[arg(short, long, default_value = "table", help = format!("Output: {FORMATS}"))]
     pub output: Format,
     /// Stay, and print every change
     #[arg(short, long)]
@@ -43,6 +47,9 @@ pub struct Args {
     /// Field selector
     #[arg(long, value_name = "SELECTOR")]
     pub field_selector: Option<String>,
+    /// Sort by a field, such as `.metadata.creationTimestamp`
+    #[arg(long, value_name = "PATH", value_parser = JsonPath::parse)]
+    pub sort_by: Option<JsonPath>,
     /// Leave the headings out
     #[arg(long)]
     pub no_headers: bool,
@@ -59,7 +66,10 @@ pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
         let message = "a name cannot be combined with `-A` or `-l`";
         return Err(Failure::new(Kind::Usage, message));
     }
-    let (objects, version) = listing.fetch(&names).await?;
+    let (mut objects, version) = listing.fetch(&names).await?;
+    if let Some(path) = &args.sort_by {
+        listing.sort(&mut objects, path)?;
+    }
     if objects.is_empty() && !args.watch && matches!(args.output, Format::Table | Format::Wide) {
         say(&nothing_found(args, kind, connection));
         return Ok(());
@@ -149,19 +159,46 @@ impl Listing<'_> {
             Format::Table | Format::Wide => output::table(&self.table(&objects), self.args.no_headers),
             Format::Name => objects.iter().try_for_each(|object| output::line(&self.name_of(object))),
             Format::Json => output::json(&self.whole(objects, named)?),
+            Format::JsonLines => {
+                objects.into_iter().try_for_each(|object| output::json_line(&self.as_value(object)?))
+            }
+            Format::CustomColumns(_) => self.print_columns(objects, self.args.no_headers),
             Format::Yaml => output::yaml(&self.whole(objects, named)?),
             Format::JsonPath(path) => output::line(&path.render(&self.whole(objects, named)?)),
         }
     }
 
+    fn print_columns(&self, objects: Vec<DynamicObject>, no_headers: bool) -> Result<(), Failure> {
+        let Format::CustomColumns(columns) = &self.args.output else { return Ok(()) };
+        let objects = self.as_values(objects)?;
+        output::table(&columns.table(&objects), no_headers)
+    }
+
+    /// By what stands at a path; numbers as numbers, those without anything first.
+    fn sort(&self, objects: &mut Vec<DynamicObject>, path: &JsonPath) -> Result<(), Failure> {
+        let mut keyed = std::mem::take(objects)
+            .into_iter()
+            .map(|object| Ok((path.render(&self.as_value(object.clone())?), object)))
+            .collect::<Result<Vec<_>, Failure>>()?;
+        keyed.sort_by(|(a, _), (b, _)| match (a.parse::<f64>(), b.parse::<f64>()) {
+            (Ok(a), Ok(b)) => a.total_cmp(&b),
+            _ => a.cmp(b),
+        });
+        objects.extend(keyed.into_iter().map(|(_, object)| object));
+        Ok(())
+    }
+
     /// One named object stands for itself; several are a `List`.
     fn whole(&self, objects: Vec<DynamicObject>, named: bool) -> Result<Value, Failure> {
-        let mut items =
-            objects.into_iter().map(|object| self.as_value(object)).collect::<Result<Vec<_>, _>>()?;
+        let mut items = self.as_values(objects)?;
         if named && items.len() == 1 {
             return Ok(items.remove(0));
         }
         Ok(output::list(&items))
+    }
+
+    fn as_values(&self, objects: Vec<DynamicObject>) -> Result<Vec<Value>, Failure> {
+        objects.into_iter().map(|object| self.as_value(object)).collect()
     }
 
     /// Items of a list carry no kind of their own on the wire; `kubectl` prints it nevertheless.
@@ -242,7 +279,8 @@ impl Listing<'_> {
     fn print_rows(&self, objects: &[DynamicObject]) -> Result<(), Failure> {
         match self.args.output {
             Format::Table | Format::Wide => output::table(&self.table(objects), true),
-            Format::Json | Format::Yaml | Format::Name | Format::JsonPath(_) => {
+            Format::CustomColumns(_) => self.print_columns(objects.to_vec(), true),
+            Format::Json | Format::JsonLines | Format::Yaml | Format::Name | Format::JsonPath(_) => {
                 objects.iter().try_for_each(|object| self.print_all(vec![object.clone()], true))
             }
         }

@@ -1,10 +1,12 @@
 //! `drey rescale`.
 
+use clap_complete::engine::ArgValueCandidates;
 use drey_api::change::{Action, Particulars};
 
 use super::resume::until_stable;
 use super::{WaitArgs, deployment_name};
 use crate::change::{ChangeArgs, ask};
+use crate::complete;
 use crate::connection::Connection;
 use crate::failure::Failure;
 
@@ -15,6 +17,7 @@ use crate::failure::Failure;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// The parallelism, above 0
     #[arg(value_parser = clap::value_parser!(i32).range(1..))]

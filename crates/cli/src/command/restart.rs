@@ -1,10 +1,12 @@
 //! `drey restart`.
 
+use clap_complete::engine::ArgValueCandidates;
 use serde_json::json;
 
 use super::resume::until_stable;
 use super::suspend::patch;
 use super::{WaitArgs, deployment_name};
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::Failure;
@@ -17,6 +19,7 @@ use crate::kinds::FlinkKind;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// Waiting.
     #[command(flatten)]

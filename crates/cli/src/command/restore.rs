@@ -1,5 +1,6 @@
 //! `drey restore`.
 
+use clap_complete::engine::ArgValueCandidates;
 use drey_api::change::{Action, Particulars};
 use drey_api::kinds::Savepoint;
 use jiff::Timestamp;
@@ -9,6 +10,7 @@ use super::resume::until_stable;
 use super::{WaitArgs, deployment_name};
 use crate::age;
 use crate::change::{ChangeArgs, ask};
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::Failure;
@@ -22,6 +24,7 @@ use crate::table::Table;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// A savepoint, or a retained checkpoint; `latest` for the newest that the deployment knows of
     pub path: Option<String>,

@@ -1,10 +1,12 @@
 //! `drey resume`.
 
+use clap_complete::engine::ArgValueCandidates;
 use drey_api::kinds::{FlinkJobState, LifecycleState};
 use serde_json::json;
 
 use super::suspend::{gone, patch, stalled};
 use super::{WaitArgs, deployment_name};
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::Failure;
@@ -17,6 +19,7 @@ use crate::output::line;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// Waiting.
     #[command(flatten)]

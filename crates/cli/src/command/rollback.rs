@@ -1,5 +1,6 @@
 //! `drey rollback`.
 
+use clap_complete::engine::ArgValueCandidates;
 use drey_api::effect;
 use drey_api::kinds;
 use drey_api::reconciled;
@@ -10,6 +11,7 @@ use super::restart::fetch;
 use super::resume::until_stable;
 use super::{WaitArgs, deployment_name};
 use crate::change::{ChangeArgs, is_meant};
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::differences;
@@ -25,6 +27,7 @@ use crate::output::{line, say};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// Asking.
     #[command(flatten)]
@@ -65,10 +68,7 @@ pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
     })?;
     let outcome = effect::of_edit(&current, &read);
     say(&format!("{object}: {}", outcome.effect));
-    for it in &changes {
-        let or_nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-        say(&format!("  {}: {} -> {}", it.path, or_nothing(&it.from), or_nothing(&it.to)));
-    }
+    changes.iter().for_each(|difference| say(&format!("  {difference}")));
     if args.change.dry_run {
         return Ok(());
     }

@@ -1,5 +1,6 @@
 //! `drey savepoint`.
 
+use clap_complete::engine::ArgValueCandidates;
 use drey_api::kinds::{FlinkJobState, SavepointInfo};
 use drey_api::reconciled;
 use serde_json::json;
@@ -7,6 +8,7 @@ use serde_json::json;
 use super::restart::{fetch, next_nonce};
 use super::suspend::{gone, patch};
 use super::{WaitArgs, deployment_name};
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::{Failure, Kind};
@@ -20,6 +22,7 @@ use crate::output::{self, TextOrJson, line};
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// Waiting.
     #[command(flatten)]

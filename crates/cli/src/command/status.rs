@@ -1,12 +1,18 @@
-//! `drey` without arguments: how things stand, and the next useful command.
+//! `drey status NAME`, a gate for pipelines; and `drey` without arguments: how things stand, and the next useful command.
 
+use clap_complete::engine::ArgValueCandidates;
+use drey_api::kinds::{FlinkJobState, LifecycleState};
 use jiff::Timestamp;
 use kube::api::ListParams;
 
-use crate::connection::ConnectionArgs;
+use super::restart::fetch;
+use super::suspend::{gone, stalled};
+use super::{WaitArgs, deployment_name};
+use crate::complete;
+use crate::connection::{Connection, ConnectionArgs};
 use crate::deployment::View;
 use crate::failure::{Failure, Kind};
-use crate::follow::deployments;
+use crate::follow::{Followed, Verdict, deployments, follow, progress};
 use crate::kinds::FlinkKind;
 use crate::output::{line, table};
 use crate::table::Table;
@@ -14,11 +20,71 @@ use crate::table::Table;
 /// Most deployments that are shown.
 const SHOWN_MAX: u32 = 20;
 
+/// Say how a deployment is, and wait until it has settled
+///
+/// A gate for pipelines: ends with 0 as soon as the newest spec is STABLE, suspended or FINISHED, with 1 as soon as
+/// only a person can help, with 124 when the time is over. `--no-wait` looks once, and ends with 1 when it has not
+/// settled. Without a name: the deployments, and the next useful command.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
+    pub name: Option<String>,
+    /// Waiting.
+    #[command(flatten)]
+    pub wait: WaitArgs,
+}
+
 /// Runs the command.
 ///
 /// # Errors
+/// Why it has not settled.
+pub async fn run(args: &Args, arguments: &ConnectionArgs) -> Result<(), Failure> {
+    match &args.name {
+        None => overview(arguments).await,
+        Some(name) => gate(deployment_name(name)?, &args.wait, &arguments.connect().await?).await,
+    }
+}
+
+async fn gate(name: &str, wait: &WaitArgs, connection: &Connection) -> Result<(), Failure> {
+    let object = FlinkKind::Deployment.object(name);
+    let told = if wait.no_wait {
+        match settled(Some(&fetch(connection, name).await?)) {
+            Verdict::Reached(told) => told,
+            Verdict::Waiting(line) => {
+                return Err(Failure::new(Kind::Failed, format!("it has not settled: {line}")).on(object));
+            }
+            Verdict::Failed(failure) => return Err(failure.on(object)),
+        }
+    } else {
+        let followed = Followed {
+            api: deployments(connection),
+            name,
+            timeout: wait.timeout,
+            what: "the deployment to settle".to_owned(),
+        };
+        follow(followed, settled).await?
+    };
+    line(&format!("{object} {told}"))
+}
+
+fn settled(view: Option<&View>) -> Verdict<String> {
+    let Some(view) = view else { return Verdict::Failed(gone()) };
+    let has_ended = view.is_current() && view.job_state() == Some(FlinkJobState::Finished);
+    let is_settled =
+        view.current_lifecycle() == Some(LifecycleState::Stable) || view.is_suspended() || has_ended;
+    match (is_settled, view.stalled()) {
+        (_, Some(_)) => Verdict::Failed(stalled(view)),
+        (true, None) => Verdict::Reached(progress(view)),
+        (false, None) => Verdict::Waiting(progress(view)),
+    }
+}
+
+/// What `drey` without arguments prints.
+///
+/// # Errors
 /// When standard output does not take it. That there is nothing to show is no error.
-pub async fn run(arguments: &ConnectionArgs) -> Result<(), Failure> {
+pub async fn overview(arguments: &ConnectionArgs) -> Result<(), Failure> {
     line(&format!("drey {}: the control plane for Apache Flink", env!("CARGO_PKG_VERSION")))?;
     let connection = match arguments.connect().await {
         Ok(connection) => connection,
@@ -67,6 +133,24 @@ mod tests {
     use super::*;
     use crate::deployment::tests::view;
     use serde_json::json;
+
+    #[test]
+    fn only_what_has_settled_lets_a_pipeline_go_on() {
+        let of = |status: serde_json::Value| settled(Some(&view(&json!({"job": {}}), &status)));
+        let stable =
+            json!({"observedGeneration": 2, "lifecycleState": "STABLE", "jobStatus": {"state": "RUNNING"}});
+        assert_eq!(of(stable), Verdict::Reached("STABLE · RUNNING".to_owned()));
+        let suspended = json!({"observedGeneration": 2, "lifecycleState": "SUSPENDED"});
+        assert_eq!(of(suspended), Verdict::Reached("SUSPENDED".to_owned()));
+        let before = json!({"observedGeneration": 1, "lifecycleState": "STABLE"});
+        assert!(matches!(of(before), Verdict::Waiting(_)));
+        let upgrading = json!({"observedGeneration": 2, "lifecycleState": "UPGRADING"});
+        assert!(matches!(of(upgrading), Verdict::Waiting(_)));
+        let stalled = json!({"observedGeneration": 2, "lifecycleState": "FAILED",
+            "conditions": [{"type": "Stalled", "status": "True", "message": "no jar"}]});
+        assert!(matches!(of(stalled), Verdict::Failed(_)));
+        assert_eq!(settled(None), Verdict::Failed(gone()));
+    }
 
     #[test]
     fn what_is_stalled_comes_first() {

@@ -1,10 +1,12 @@
 //! `drey suspend`.
 
+use clap_complete::engine::ArgValueCandidates;
 use kube::api::{Patch, PatchParams};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::{WaitArgs, deployment_name};
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::{Failure, Kind};
@@ -19,6 +21,7 @@ use crate::output::line;
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// Waiting.
     #[command(flatten)]

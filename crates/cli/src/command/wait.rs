@@ -1,5 +1,6 @@
 //! `drey wait`.
 
+use clap_complete::engine::ArgValueCandidates;
 use std::time::Duration;
 
 use drey_api::kinds::{FlinkJobState, LifecycleState};
@@ -9,6 +10,7 @@ use kube::api::ListParams;
 
 use super::deployment_name;
 use super::suspend::{gone, stalled};
+use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::{Failure, Kind};
@@ -28,6 +30,7 @@ const CHECKPOINT_POLL: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the deployment
+    #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// The state: `stable`, `running`, `suspended`, `finished`, `checkpoint`, `deleted`, `condition=…`
     #[arg(long = "for", value_name = "STATE")]

@@ -8,7 +8,7 @@ use super::{Finding, Verdict};
 
 const CHECK: &str = "operator";
 /// What the charts of drey and of the Java operator label their Deployment with.
-const SELECTOR: &str = "app.kubernetes.io/name=flink-kubernetes-operator";
+pub(crate) const SELECTOR: &str = "app.kubernetes.io/name=flink-kubernetes-operator";
 
 /// Looks for operators in all namespaces.
 pub async fn look(client: &Client) -> Vec<Finding> {

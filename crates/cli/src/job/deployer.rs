@@ -44,11 +44,13 @@ struct Line {
     command: Command,
 }
 
-/// Whether the program was called by this name.
-#[must_use]
-pub fn is_called(program: Option<&std::ffi::OsStr>) -> bool {
-    let name = program.map(std::path::Path::new).and_then(std::path::Path::file_name);
-    name.is_some_and(|name| name == PROGRAM)
+/// Whether words with the program's name in front, as [`normalised`] writes them, are a command.
+///
+/// # Errors
+/// What is not understood.
+pub fn understood(words: &[String]) -> Result<(), String> {
+    let parsed = Line::try_parse_from(words);
+    parsed.map(drop).map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())
 }
 
 /// Writes flags as clap reads them: `-fn x`, `--fn x` and `-file-name=x` become `--file-name`. What follows `--`, and the
@@ -212,12 +214,5 @@ mod tests {
             let line = Line::try_parse_from(std::iter::once(PROGRAM.to_owned()).chain(read(words)));
             assert!(line.is_ok(), "{words:?}: {}", line.expect_err("refused"));
         }
-    }
-
-    #[test]
-    fn it_is_known_by_its_name_alone() {
-        let is = |name: &str| is_called(Some(std::ffi::OsStr::new(name)));
-        assert!(is("flink-deployer") && is("/usr/bin/flink-deployer"));
-        assert!(!is("drey") && !is("/flink-deployer/drey"));
     }
 }

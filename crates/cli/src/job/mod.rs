@@ -79,6 +79,20 @@ pub enum Command {
 }
 
 impl Args {
+    /// Whether Flink is asked for more than an answer.
+    #[must_use]
+    pub fn changes_something(&self) -> bool {
+        match self.command {
+            Command::List(_) | Command::Status(_) | Command::Logs(_) => false,
+            Command::Deploy(_)
+            | Command::Update(_)
+            | Command::Terminate(_)
+            | Command::Stop(_)
+            | Command::Cancel(_)
+            | Command::Savepoint(_) => true,
+        }
+    }
+
     /// Whether failures are to be printed as JSON.
     #[must_use]
     pub fn wants_json(&self) -> bool {

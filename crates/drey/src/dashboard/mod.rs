@@ -51,6 +51,33 @@ pub(crate) struct Args {
 /// # Errors
 /// Why it does not start or ended.
 pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
+    serve(args, connection, |address| line(&format!("dashboard   {address}"))).await
+}
+
+/// As [`run`] with nothing said but the port; `show` gets the address.
+///
+/// # Errors
+/// As [`run`], or those of `show`.
+pub(crate) async fn on_port(
+    port: u16,
+    connection: &ConnectionArgs,
+    show: impl FnOnce(&str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let args = Args {
+        port,
+        namespaces: Vec::new(),
+        base_path: "/".to_owned(),
+        login: None,
+        trusted_proxies: Vec::new(),
+    };
+    serve(&args, connection, show).await
+}
+
+async fn serve(
+    args: &Args,
+    connection: &ConnectionArgs,
+    show: impl FnOnce(&str) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let OperatorConnection { connection, config, inside } = connection.connect_operator().await?;
     write_log(LogFormat::Text, None)?;
     let offer = args.offer();
@@ -65,7 +92,7 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
         Access::Token(token) => format!("?token={token}"),
         Access::ReadOnly { .. } | Access::ClusterToken(_) | Access::Proxy { .. } => String::new(),
     };
-    line(&format!("dashboard   http://{address}:{port}{}{token}", args.base_path))?;
+    show(&format!("http://{address}:{port}{}{token}", args.base_path))?;
     let job_managers = JobManagers::of(&config, inside)?;
     let cluster = (connection.client, connection.server);
     let dashboard = offer::of_cluster(&offer, access, cluster, job_managers, port);

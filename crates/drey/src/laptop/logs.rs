@@ -1,11 +1,12 @@
-//! `drey logs`: the log files of a deployment of laptop mode.
+//! `drey logs` in laptop mode: the log files of a deployment.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use drey_cli::connection::{ConnectionArgs, STATE_DIRECTORY, find_state_directory};
+use drey_cli::command::logs::{Args, Component};
+use drey_cli::connection::ConnectionArgs;
 use drey_cli::failure::{Failure, Kind};
 use drey_local::record::{self, ClusterDirectory, ClusterRecord, Slot};
 use drey_local::state_dir::Layout;
@@ -17,51 +18,26 @@ const LOOK: Duration = Duration::from_millis(300);
 /// Most bytes that are shown of one file without `--all`.
 const TAIL_BYTES: u64 = 64 * 1024;
 
-/// Print the logs of a deployment of laptop mode
-///
-/// The log of the JobManager, or with `tm` those of the TaskManagers, among them what the job prints. The
-/// newest part is shown; `--all` shows everything. When the cluster is gone, the last logs that were kept.
-#[derive(Clone, Debug, clap::Args)]
-pub(crate) struct Args {
-    /// Name of the deployment
-    name: String,
-    /// `jm` for the JobManager, `tm` for the TaskManagers
-    #[arg(value_enum, default_value_t)]
-    component: Component,
-    /// Stay, and print what is added
-    #[arg(short, long)]
-    follow: bool,
-    /// From the beginning of each file
-    #[arg(long)]
-    all: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Component {
-    /// The JobManager
-    #[default]
-    Jm,
-    /// The TaskManagers
-    Tm,
-}
-
-impl Component {
-    fn contains(self, file_name: &str) -> bool {
-        match self {
-            Self::Jm => file_name.starts_with(&Slot::JobManager.to_string()),
-            Self::Tm => file_name.starts_with("taskmanager-"),
-        }
+/// Whether a log file is one of these processes.
+fn is_of(component: Component, file_name: &str) -> bool {
+    match component {
+        Component::Jm => file_name.starts_with(&Slot::JobManager.to_string()),
+        Component::Tm => file_name.starts_with("taskmanager-"),
     }
 }
 
-/// Runs the command.
+/// Prints the logs that stand below the state directory.
 ///
 /// # Errors
-/// When there is no laptop mode here, or no log of that name.
-pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), Failure> {
+/// When there is no log of that name, or it cannot be read.
+pub(crate) async fn run(args: &Args, connection: &ConnectionArgs, root: &Path) -> Result<(), Failure> {
+    if args.previous {
+        return Err(Failure::new(Kind::Usage, "processes of this machine have no container before")
+            .hint("the logs of an ended cluster are shown without `--previous`"));
+    }
     let name = args.name.rsplit('/').next().unwrap_or(&args.name);
     let namespace = connection.namespace.as_deref().unwrap_or(NAMESPACE);
-    let layout = Layout::of(&state_directory(connection)?);
+    let layout = Layout::of(root);
     let mut printer = Printer::default();
     printer.print(&files(&layout, namespace, name, args.component)?, args.all)?;
     if !args.follow {
@@ -77,15 +53,6 @@ pub(crate) async fn run(args: &Args, connection: &ConnectionArgs) -> Result<(), 
     }
 }
 
-fn state_directory(connection: &ConnectionArgs) -> Result<PathBuf, Failure> {
-    let given = connection.kubeconfig.as_deref().and_then(Path::parent);
-    let given = given.filter(|directory| directory.ends_with(STATE_DIRECTORY)).map(Path::to_owned);
-    given.or_else(|| find_state_directory(&std::env::current_dir().ok()?)).ok_or_else(|| {
-        Failure::new(Kind::NotFound, "there is no `.drey` in this directory or above")
-            .hint("in a cluster the logs are those of the pods: `kubectl logs -l app=NAME`")
-    })
-}
-
 fn files(
     layout: &Layout,
     namespace: &str,
@@ -93,9 +60,8 @@ fn files(
     component: Component,
 ) -> Result<Vec<PathBuf>, Failure> {
     let mut files = all_files(layout, namespace, name)?;
-    files.retain(|path| {
-        component.contains(path.file_name().and_then(|name| name.to_str()).unwrap_or_default())
-    });
+    files
+        .retain(|path| is_of(component, path.file_name().and_then(|name| name.to_str()).unwrap_or_default()));
     Ok(files)
 }
 
@@ -121,7 +87,12 @@ pub(crate) fn all_files(layout: &Layout, namespace: &str, name: &str) -> Result<
     Ok(files)
 }
 
-fn newest(layout: &Layout, namespace: &str, name: &str) -> Result<Option<ClusterDirectory>, Failure> {
+/// The directory of the newest incarnation.
+pub(crate) fn newest(
+    layout: &Layout,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<ClusterDirectory>, Failure> {
     let directories = record::directories(layout).map_err(|error| {
         Failure::new(Kind::Failed, error.to_string()).on(layout.clusters().display().to_string())
     })?;
@@ -209,8 +180,8 @@ mod tests {
 
     #[test]
     fn components_have_their_files() {
-        assert!(Component::Jm.contains("jobmanager.log"));
-        assert!(Component::Tm.contains("taskmanager-2.out"));
-        assert!(!Component::Jm.contains("taskmanager-1.log"));
+        assert!(is_of(Component::Jm, "jobmanager.log"));
+        assert!(is_of(Component::Tm, "taskmanager-2.out"));
+        assert!(!is_of(Component::Jm, "taskmanager-1.log"));
     }
 }

@@ -17,6 +17,7 @@ pub(crate) mod display;
 pub(crate) mod down;
 pub(crate) mod fetch;
 pub(crate) mod files;
+pub(crate) mod job_manager;
 pub(crate) mod log;
 mod log_file;
 pub(crate) mod logs;

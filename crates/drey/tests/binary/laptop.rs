@@ -29,6 +29,15 @@ fn a_deployment_is_applied_looked_at_changed_and_deleted() {
     place.write("job.yaml", &suspended(&place, "a").replace("parallelism: 1", "parallelism: 2"));
     assert_eq!(place.ok(&["apply", "-f", "job.yaml"]).trim(), "flinkdeployment/a configured");
     assert_eq!(resource(&place, "a")["spec"]["job"]["parallelism"], 2);
+    assert!(place.ok(&["status", "a"]).starts_with("flinkdeployment/a "));
+    assert!(place.ok(&["tree", "a"]).contains("flinkdeployment/a"));
+    assert!(place.ok(&["top"]).contains('a'));
+    assert!(place.ok(&["ui"]).starts_with("http://127.0.0.1:"));
+    place.fails(&["proxy", "a"], 3, &["no cluster of it runs here"]);
+    place.fails(&["logs", "a"], 3, &["no process of it has run here"]);
+    let stderr = place.fails(&["--read-only", "restart", "a"], 4, &["nothing is changed"]);
+    assert!(stderr.contains("drey config view"), "{stderr}");
+    place.ok(&["--read-only", "apply", "-f", "job.yaml", "--dry-run"]);
     assert_eq!(place.ok(&["delete", "a"]).trim(), "flinkdeployment/a deleted");
     place.fails(&["describe", "a"], 3, &["flinkdeployment/a", "drey get -A"]);
     place.fails(&["wait", "a", "--for", "stable"], 3, &["flinkdeployment/a: it does not exist"]);

@@ -7,6 +7,7 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use drey_flink::RestError;
+use drey_flink::rest::only_read::is_only_read;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -19,9 +20,6 @@ use crate::server::Shared;
 
 /// What the browser lets these pages do, wherever they are shown: they are of no origin.
 const SANDBOX: &str = "sandbox allow-scripts allow-popups allow-downloads; frame-ancestors 'none'";
-
-/// Of Flink's paths that are only read, those that end a job all the same.
-const ENDS_A_JOB: [&str; 2] = ["yarn-cancel", "yarn-stop"];
 
 /// What is passed on of an answer.
 const PASSED_ON: [HeaderName; 5] = [
@@ -104,7 +102,7 @@ async fn pass_on(
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Result<Response, Refusal> {
-    if !is_plain(path) || path.split('/').any(|part| ENDS_A_JOB.contains(&part)) {
+    if !is_plain(path) || !is_only_read(path) {
         return Err(Refusal::new(Kind::NotFound, "Flink has no page at this address that is only read"));
     }
     let flink = shared.clusters.job_manager(cluster).await;

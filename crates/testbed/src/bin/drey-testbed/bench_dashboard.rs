@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::front_end::{Dashboard, walk};
+use crate::heimdall;
 
 /// How many requests are on their way at once.
 const AT_ONCE: usize = 16;
@@ -40,6 +41,9 @@ pub(crate) struct Args {
     /// How many FlinkDeployments
     #[arg(long, default_value_t = 10_000)]
     resources: usize,
+    /// Heimdall's own front end, built from its source: walked over our answers, in the same browser
+    #[arg(long, value_name = "DIRECTORY")]
+    heimdall: Option<PathBuf>,
 }
 
 /// Measures.
@@ -84,9 +88,13 @@ async fn measure(args: &Args) -> Result<()> {
 
     let changing = tokio::spawn(change(client.clone(), args.resources, stop.clone()));
     let (url, began) = (dashboard.address.clone(), Instant::now());
-    let walked = tokio::task::spawn_blocking(move || walk(&ui, "fleet-speed", &url, &[])).await?;
+    let pages = ui.clone();
+    let walked = tokio::task::spawn_blocking(move || walk(&pages, "fleet-speed", &url, &[])).await?;
     let after = dashboard.usage()?;
     let minutes = began.elapsed().as_secs_f64() / 60.0;
+    if let Some(pages) = &args.heimdall {
+        heimdall::walk_over(pages, &dashboard.address, ui).await?;
+    }
     stop.cancel();
     let changes = changing.await??;
     println!(

@@ -12,6 +12,7 @@ use crate::steps::{
     arguments_by_last_state, first_deployment, killed_in_phase, parallelism_by_savepoint, suspend_and_resume,
 };
 use crate::story::{STABLE_TIMEOUT, Story};
+use crate::verbs;
 
 /// The phases of an upgrade by savepoint, and what happens in each.
 const PHASES: &[(&str, &[Victim])] = &[
@@ -52,6 +53,8 @@ fn tell(story: &mut Story<OnCluster>, args: &Args) {
     story.step(&format!("{of}: parallelism by savepoint"), parallelism_by_savepoint);
     story.step(&format!("{of}: arguments by last-state"), arguments_by_last_state);
     story.step(&format!("{of}: suspend and resume"), suspend_and_resume);
+    story.step(&format!("{of}: every verb that looks"), verbs::look);
+    story.step(&format!("{of}: every verb that changes"), verbs::change);
     story.step(&format!("{of}: a ConfigMap deleted by hand"), config_map_deleted);
     for (phase, victims) in PHASES {
         let chosen = victims.iter().filter(|victim| {

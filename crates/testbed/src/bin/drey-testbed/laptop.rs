@@ -38,13 +38,6 @@ impl Laptop {
         self.directory.join(".drey")
     }
 
-    /// A command of drey in the directory, with nothing of the caller's that leads elsewhere.
-    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.args(arguments).current_dir(&self.directory).env_remove("KUBECONFIG").stdin(Stdio::null());
-        command
-    }
-
     /// Starts `drey up` with further arguments and returns at once.
     pub(crate) fn begin_up(&mut self, arguments: &[&str]) -> Result<()> {
         ensure!(self.server.is_none(), "drey runs already");
@@ -147,6 +140,14 @@ impl Place for Laptop {
         &self.directory
     }
 
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(&self.directory).env_remove("KUBECONFIG").stdin(Stdio::null());
+        // Settings of whoever runs the tests lead elsewhere.
+        command.env("XDG_CONFIG_HOME", &self.directory);
+        command
+    }
+
     fn up(&mut self) -> Result<()> {
         self.begin_up(&[])?;
         let answers = |laptop: &mut Self| {
@@ -156,19 +157,6 @@ impl Place for Laptop {
             Ok(laptop.run(&["get", "-o", "name"]).is_ok().then_some(()))
         };
         self.wait_for("the API to answer", START_TIMEOUT, answers)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.output(arguments)?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        ensure!(
-            output.status.success(),
-            "`drey {}` {}: {}",
-            arguments.join(" "),
-            output.status,
-            errors.trim()
-        );
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     fn kill(&mut self, victim: Victim) -> Result<usize> {

@@ -10,11 +10,13 @@ mod bench;
 mod bench_dashboard;
 mod chart;
 mod cluster_scenarios;
+mod compare_heimdall;
 mod conformance;
 mod dashboard;
 mod fleet;
 mod front_end;
 mod generated;
+mod heimdall;
 mod java_operator;
 mod job;
 mod kills;
@@ -37,6 +39,7 @@ mod story;
 mod takeover;
 mod tally;
 mod tools;
+mod verbs;
 
 /// Scenarios and measurements.
 #[derive(Debug, Parser)]
@@ -75,6 +78,8 @@ enum Part {
     BenchFleet(fleet::Args),
     /// The fleet page with thousands of deployments in a real Chromium
     BenchDashboard(bench_dashboard::Args),
+    /// Compare our answers to Heimdall's addresses with those of its own server; ends with `N passed, N failed`
+    CompareHeimdall(compare_heimdall::Args),
     /// Compare the embedded API server with a real one; ends with `N passed, N failed`
     Conformance(conformance::Args),
     /// Hold the chart of the operator to the real Helm and a real API server; ends with `N passed, N failed`
@@ -105,6 +110,7 @@ fn main() -> ExitCode {
         Part::BenchSize(args) => bench::size(&args),
         Part::BenchFleet(args) => fleet::run(&args),
         Part::BenchDashboard(args) => bench_dashboard::run(&args),
+        Part::CompareHeimdall(args) => compare_heimdall::run(&args),
         Part::Conformance(args) => conformance::run(&args),
         Part::Chart(args) => chart::run(&args),
         Part::OperatorPod(args) => operator_pod::run(&args),

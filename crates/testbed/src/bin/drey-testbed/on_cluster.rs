@@ -238,13 +238,6 @@ impl OnCluster {
         Api::namespaced(self.kube().client(), NAMESPACE)
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(&self.binary);
-        command.args(arguments).current_dir(&self.directory).stdin(Stdio::null());
-        command.env("KUBECONFIG", self.kube().kubeconfig());
-        command
-    }
-
     /// Starts one more operator and waits until its probe says that it is ready, leading or not.
     fn start_operator(&mut self) -> Result<()> {
         let [probes, metrics] = free_ports()?;
@@ -337,17 +330,18 @@ impl Place for OnCluster {
         &self.directory
     }
 
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        command.args(arguments).current_dir(&self.directory).stdin(Stdio::null());
+        command.env("KUBECONFIG", self.kube().kubeconfig());
+        // Settings of whoever runs the tests lead elsewhere.
+        command.env("XDG_CONFIG_HOME", &self.directory);
+        command
+    }
+
     fn up(&mut self) -> Result<()> {
         ensure!(self.operators.is_empty(), "an operator runs already");
         self.start_operator()
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<String> {
-        let output = self.command(arguments).output().context("drey cannot be started")?;
-        let errors = String::from_utf8_lossy(&output.stderr);
-        let line = arguments.join(" ");
-        ensure!(output.status.success(), "`drey {line}` {}: {}", output.status, errors.trim());
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     }
 
     fn kill(&mut self, victim: Victim) -> Result<usize> {

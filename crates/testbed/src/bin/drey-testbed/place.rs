@@ -2,9 +2,10 @@
 //! what the story is.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
 use crate::kills::Victim;
@@ -20,8 +21,8 @@ pub(crate) trait Place {
     /// Starts drey and waits until it works.
     fn up(&mut self) -> Result<()>;
 
-    /// Runs a command of drey that must succeed and returns its standard output.
-    fn run(&self, arguments: &[&str]) -> Result<String>;
+    /// A command of drey in the directory, with nothing of the caller's that leads elsewhere.
+    fn command(&self, arguments: &[&str]) -> Command;
 
     /// Kills without a chance to clean up, and starts drey again if it was hit. Returns how many processes were.
     fn kill(&mut self, victim: Victim) -> Result<usize>;
@@ -31,6 +32,14 @@ pub(crate) trait Place {
 
     /// The last lines that drey has written.
     fn output_tail(&self) -> String;
+
+    /// Runs a command of drey that must succeed and returns its standard output.
+    fn run(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.command(arguments).output().context("drey cannot be started")?;
+        let (errors, line) = (String::from_utf8_lossy(&output.stderr), arguments.join(" "));
+        ensure!(output.status.success(), "`drey {line}` {}: {}", output.status, errors.trim());
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
 
     /// Applies an object.
     fn apply(&self, object: &Value) -> Result<()> {

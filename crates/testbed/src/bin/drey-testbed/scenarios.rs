@@ -14,6 +14,7 @@ use crate::steps::{
     killed_in_phase, parallelism_by_savepoint, redeploy, savepoint_on_demand, stateless, suspend_and_resume,
 };
 use crate::story::Story;
+use crate::verbs;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -57,6 +58,8 @@ fn tell(story: &mut Story<Laptop>, args: &Args) {
     story.step(&format!("{version}: arguments by last-state"), arguments_by_last_state);
     story.step(&format!("{version}: suspend and resume"), suspend_and_resume);
     story.step(&format!("{version}: savepoint on demand"), savepoint_on_demand);
+    story.step(&format!("{version}: every verb that looks"), verbs::look);
+    story.step(&format!("{version}: every verb that changes"), verbs::change);
     story.step(&format!("{version}: redeploy from a savepoint"), redeploy);
     story.step(&format!("{version}: a bad class is rolled back"), bad_class_is_rolled_back);
     for (phase, victims) in PHASES {
