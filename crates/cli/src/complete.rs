@@ -69,7 +69,10 @@ fn connection(words: Vec<OsString>) -> ConnectionArgs {
         .ignore_errors(true)
         .disable_help_flag(true)
         .arg(clap::Arg::new("rest").num_args(0..));
-    let matches = command.try_get_matches_from(words).ok();
+    // A script of a shell puts its own name and a `--` before the line.
+    let line =
+        words.into_iter().enumerate().filter(|(at, word)| *at != 1 || word != "--").map(|(_, word)| word);
+    let matches = command.try_get_matches_from(line).ok();
     matches.and_then(|matches| ConnectionArgs::from_arg_matches(&matches).ok()).unwrap_or_default()
 }
 

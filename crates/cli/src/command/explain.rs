@@ -215,8 +215,8 @@ mod tests {
             if schema["description"].is_null() {
                 found.push(path.to_owned());
             }
-            // Pod templates are those of Kubernetes, which come without words.
-            if path.ends_with("podTemplate") {
+            // These are types of Kubernetes, which come without words.
+            if path.ends_with("podTemplate") || path.ends_with("metadata") {
                 return;
             }
             for (name, below) in fields(schema).into_iter().flatten() {

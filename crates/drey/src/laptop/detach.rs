@@ -44,8 +44,8 @@ pub(crate) async fn start(
     let files = Files::of(&std::fs::canonicalize(&root)?);
     let arguments = ConnectionArgs {
         kubeconfig: Some(files.kubeconfig()),
-        context: None,
         namespace: namespace.map(str::to_owned),
+        ..ConnectionArgs::default()
     };
     let connection = arguments.connect().await?;
     line(&format!("drey runs in the background, as process {pid}"))?;

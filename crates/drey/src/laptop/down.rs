@@ -80,7 +80,7 @@ async fn unattended(args: &Args, files: &Files) -> Result<(), Failure> {
 }
 
 async fn from_outside(args: &Args, files: &Files, pid: u32) -> Result<(), Failure> {
-    let arguments = ConnectionArgs { kubeconfig: Some(files.kubeconfig()), context: None, namespace: None };
+    let arguments = ConnectionArgs { kubeconfig: Some(files.kubeconfig()), ..ConnectionArgs::default() };
     match arguments.connect().await {
         Ok(connection) => settle(args, &connection).await?,
         Err(failure) if args.now || args.purge => say(&failure.to_string()),

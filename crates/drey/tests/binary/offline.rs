@@ -131,7 +131,7 @@ fn a_pipeline_of_flink_deployer_is_translated() {
     place.write(".gitlab-ci.yml", "deploy:\n  script:\n    - flink-deployer deploy -fn job.jar -p 2\n");
     let stdout = place.ok(&["migrate", "deployer", ".gitlab-ci.yml"]);
     assert!(
-        stdout.contains(".gitlab-ci.yml:3") && stdout.contains("+ drey job deploy --file-name job.jar"),
+        stdout.contains(".gitlab-ci.yml:3") && stdout.contains("+ drey job deploy --file-name=job.jar"),
         "{stdout}"
     );
     place.fails(&["migrate", "deployer", "absent.yml"], 3, &["absent.yml"]);

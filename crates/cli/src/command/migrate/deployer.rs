@@ -139,8 +139,8 @@ mod tests {
         let calls = calls(PIPELINE);
         assert_eq!(
             translated(&calls[0].1).as_deref(),
-            Ok("drey job update --file-name job.jar --job-name-base \"My Job\" --savepoint-dir /savepoints \
-                --parallelism 4"),
+            Ok("drey job update --file-name=job.jar \"--job-name-base=My Job\" --savepoint-dir=/savepoints \
+                --parallelism=4"),
         );
         assert!(translated(&calls[1].1).expect_err("no such flag").contains("--help-me"));
     }

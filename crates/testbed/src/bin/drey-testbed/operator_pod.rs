@@ -236,8 +236,8 @@ impl Place for InPod {
         self.until_ready(0)
     }
 
-    fn run(&self, arguments: &[&str]) -> Result<String> {
-        self.cluster.run(arguments)
+    fn command(&self, arguments: &[&str]) -> std::process::Command {
+        self.cluster.command(arguments)
     }
 
     fn kill(&mut self, victim: Victim) -> Result<usize> {
