@@ -39,12 +39,6 @@ pub struct ConnectionArgs {
     /// Namespace; without it that of the context
     #[arg(long, short = 'n', global = true, add = ArgValueCandidates::new(complete::namespaces))]
     pub namespace: Option<String>,
-    /// Cluster of the kubeconfig, in place of that of the context
-    #[arg(long, global = true)]
-    pub cluster: Option<String>,
-    /// User of the kubeconfig, in place of that of the context
-    #[arg(long, global = true)]
-    pub user: Option<String>,
     /// User to act as
     #[arg(long = "as", global = true, value_name = "USER")]
     pub act_as: Option<String>,
@@ -251,11 +245,7 @@ impl ConnectionArgs {
     }
 
     fn options(&self) -> KubeConfigOptions {
-        KubeConfigOptions {
-            context: self.context.clone(),
-            cluster: self.cluster.clone(),
-            user: self.user.clone(),
-        }
+        KubeConfigOptions { context: self.context.clone(), cluster: None, user: None }
     }
 }
 

@@ -169,4 +169,28 @@ mod tests {
     fn the_command_line_is_sound() {
         CommandLine::command().debug_assert();
     }
+
+    /// clap takes the one for the other, and ends the process when they are of other types.
+    #[test]
+    fn no_command_has_an_argument_of_the_name_of_a_global_one() {
+        fn walk(command: &clap::Command, globals: &[String], found: &mut Vec<String>) {
+            for below in command.get_subcommands() {
+                let own = below.get_arguments().filter(|argument| !argument.is_global_set());
+                let clashing =
+                    own.map(|argument| argument.get_id().to_string()).filter(|id| globals.contains(id));
+                found.extend(clashing.map(|id| format!("{} {id}", below.get_name())));
+                walk(below, globals, found);
+            }
+        }
+        let whole = CommandLine::command();
+        let globals: Vec<String> = whole
+            .get_arguments()
+            .filter(|argument| argument.is_global_set())
+            .map(|argument| argument.get_id().to_string())
+            .collect();
+        assert!(globals.contains(&"namespace".to_owned()), "{globals:?}");
+        let mut found = Vec::new();
+        walk(&whole, &globals, &mut found);
+        assert_eq!(found, [""; 0]);
+    }
 }

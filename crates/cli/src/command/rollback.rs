@@ -5,7 +5,7 @@ use drey_api::effect;
 use drey_api::kinds;
 use drey_api::reconciled;
 use kube::api::PostParams;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::restart::fetch;
 use super::resume::until_stable;
@@ -48,6 +48,9 @@ const STAYS: [&[&str]; 7] = [
     &["job", "initialSavepointPath"],
 ];
 
+/// How often a spec is written while the status under it moves.
+const TRIES_MAX: u32 = 20;
+
 /// Runs the command.
 ///
 /// # Errors
@@ -57,13 +60,12 @@ pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
     let current = fetch(connection, name).await?;
     let object = current.object_name();
     let spec = last_stable(&current)?;
-    let mut wanted = current.object.clone();
-    wanted.data["spec"] = spec;
-    let changes = differences::between(&whole(&current.object.data), &whole(&wanted.data));
+    let changes =
+        differences::between(&json!({ "spec": current.object.data["spec"] }), &json!({ "spec": spec }));
     if changes.is_empty() {
         return line(&format!("{object} has the last stable spec already"));
     }
-    let read = kinds::read(&wanted.data["spec"]).map_err(|error| {
+    let read = kinds::read(&spec).map_err(|error| {
         Failure::new(Kind::Invalid, format!("lastStableSpec.{}: {}", error.path, error.message)).on(&object)
     })?;
     let outcome = effect::of_edit(&current, &read);
@@ -73,16 +75,29 @@ pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
         return Ok(());
     }
     is_meant(&args.change, &outcome, name)?;
-    let written = deployments(connection)
-        .replace(name, &PostParams::default(), &wanted)
-        .await
-        .map_err(|error| Failure::from_kube(&error, &object))?;
-    until_stable(&args.wait, connection, &View::from_object(written)?, "rolled back").await
+    let written = write(connection, &current, &spec).await?;
+    until_stable(&args.wait, connection, &written, "rolled back").await
 }
 
-/// Of an object, what a version of it is.
-fn whole(data: &Value) -> Value {
-    serde_json::json!({ "spec": data["spec"] })
+/// Writes the spec over that of `current`. What drey writes to the status meanwhile is no conflict; another spec is.
+async fn write(connection: &Connection, current: &View, spec: &Value) -> Result<View, Failure> {
+    let (api, mut object) = (deployments(connection), current.object.clone());
+    for _ in 0..TRIES_MAX {
+        object.data["spec"] = spec.clone();
+        match api.replace(&current.name, &PostParams::default(), &object).await {
+            Ok(written) => return View::from_object(written),
+            Err(kube::Error::Api(status)) if status.is_conflict() => {}
+            Err(error) => return Err(Failure::from_kube(&error, &current.object_name())),
+        }
+        let newest = fetch(connection, &current.name).await?;
+        if newest.generation != current.generation {
+            break;
+        }
+        object = newest.object;
+    }
+    Err(Failure::new(Kind::Conflict, "somebody else has changed it meanwhile")
+        .on(current.object_name())
+        .hint("look at it and run the command again"))
 }
 
 fn last_stable(view: &View) -> Result<Value, Failure> {
@@ -99,10 +114,19 @@ fn last_stable(view: &View) -> Result<Value, Failure> {
     };
     let decoded = reconciled::decode(record).map_err(|error| unreadable(&error))?;
     let mut spec = serde_json::to_value(&*decoded.spec).map_err(|error| unreadable(&error))?;
+    drop_nulls(&mut spec);
     for path in STAYS {
         keep(&mut spec, &view.object.data["spec"], path);
     }
     Ok(spec)
+}
+
+/// A field that is null in the record was not written.
+fn drop_nulls(value: &mut Value) {
+    if let Value::Object(fields) = value {
+        fields.retain(|_, value| !value.is_null());
+        fields.values_mut().for_each(drop_nulls);
+    }
 }
 
 /// Makes the field at `path` of `spec` what it is in `current`.
@@ -121,11 +145,11 @@ fn keep(spec: &mut Value, current: &Value, path: &[&str]) {
 mod tests {
     use super::*;
     use crate::deployment::tests::view;
-    use serde_json::json;
 
     #[test]
     fn the_version_comes_back_and_what_was_asked_for_once_stays() {
         let stable = json!({ "spec": { "image": "a:1", "restartNonce": 1,
+            "ingress": null,
             "job": { "parallelism": 2, "upgradeMode": "stateless", "state": "running" } },
             "resource_metadata": { "apiVersion": "flink.apache.org/v1beta1", "metadata": { "generation": 1 } } });
         let status = json!({ "reconciliationStatus": { "lastStableSpec": stable.to_string() } });
@@ -139,5 +163,6 @@ mod tests {
             (&json!(2), &json!("savepoint"), &json!(7))
         );
         assert_eq!(back["job"].get("state"), None);
+        assert_eq!(back.get("ingress"), None, "what is null was never written");
     }
 }

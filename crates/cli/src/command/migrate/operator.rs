@@ -19,7 +19,7 @@ use crate::failure::{Failure, Kind};
 use crate::kinds::FlinkKind;
 use crate::output::{line, say, table};
 use crate::table::Table;
-use crate::{judge, manifest};
+use crate::{judge, laptop, manifest};
 
 /// The ConfigMap of its chart.
 const CONFIG_MAP: &str = "flink-operator-config";
@@ -34,6 +34,7 @@ pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
     if operators.is_empty() {
         say(&format!("no Deployment has the label {SELECTOR}: what follows is about the resources alone"));
     }
+    let mut defaults = connection.state_directory.as_deref().map(laptop::defaults).unwrap_or_default();
     for deployment in &operators {
         let pod = deployment.spec.template.spec.as_ref();
         let image = pod.and_then(|pod| pod.containers.first()?.image.as_deref()).unwrap_or("?");
@@ -42,11 +43,11 @@ pub(super) async fn run(connection: &Connection) -> Result<(), Failure> {
             deployment.namespace().unwrap_or_default(),
             deployment.name_any()
         ))?;
-        for told in configuration(connection, &deployment.namespace().unwrap_or_default()).await? {
-            line(&format!("  {told}"))?;
-        }
+        let judged = configuration(connection, &deployment.namespace().unwrap_or_default()).await?;
+        judged.told.iter().try_for_each(|told| line(&format!("  {told}")))?;
+        defaults = judged.defaults.unwrap_or(defaults);
     }
-    let rows = resources(connection).await?;
+    let rows = resources(connection, &defaults).await?;
     let stays = rows.iter().filter(|row| !row.is_taken).count();
     line("")?;
     table(&listed(&rows), false)?;
@@ -66,18 +67,24 @@ async fn operators(connection: &Connection) -> Result<Vec<Deployment>, Failure> 
     Ok(found.map_err(|error| Failure::from_kube(&error, "deployments"))?.items)
 }
 
-async fn configuration(connection: &Connection, namespace: &str) -> Result<Vec<String>, Failure> {
+/// What drey says of a configuration, and what clusters start from with it.
+struct Judged {
+    told: Vec<String>,
+    defaults: Option<Defaults>,
+}
+
+async fn configuration(connection: &Connection, namespace: &str) -> Result<Judged, Failure> {
     let api: Api<ConfigMap> = Api::namespaced(connection.client.clone(), namespace);
     let found = api.get_opt(CONFIG_MAP).await;
     let map = found.map_err(|error| Failure::from_kube(&error, &format!("configmap/{CONFIG_MAP}")))?;
     let Some(map) = map else {
-        return Ok(vec![format!("configuration: there is no ConfigMap {CONFIG_MAP}")]);
+        let told = vec![format!("configuration: there is no ConfigMap {CONFIG_MAP}")];
+        return Ok(Judged { told, defaults: None });
     };
     Ok(judged(&map.data.unwrap_or_default()))
 }
 
-/// What drey says of the Java operator's configuration.
-fn judged(files: &BTreeMap<String, String>) -> Vec<String> {
+fn judged(files: &BTreeMap<String, String>) -> Judged {
     let mut flat = BTreeMap::new();
     let mut told = Vec::new();
     for name in FILES {
@@ -88,16 +95,19 @@ fn judged(files: &BTreeMap<String, String>) -> Vec<String> {
             Err(error) => told.push(format!("configuration: {name} cannot be read: {error}")),
         }
     }
-    match operator::read(&flat) {
-        Ok((_, findings)) => told.extend(findings.iter().map(|finding| format!("configuration: {finding}"))),
-        Err(refusals) => {
-            told.extend(
-                refusals.iter().map(|refusal| format!("configuration: drey would not start: {refusal}")),
-            );
+    let defaults = match operator::read(&flat) {
+        Ok((configuration, findings)) => {
+            told.extend(findings.iter().map(|finding| format!("configuration: {finding}")));
+            Some(configuration.defaults)
         }
-    }
+        Err(refusals) => {
+            let told_of = |refusal| format!("configuration: drey would not start: {refusal}");
+            told.extend(refusals.iter().map(told_of));
+            None
+        }
+    };
     told.push(format!("configuration: {} keys are read", flat.len()));
-    told
+    Judged { told, defaults }
 }
 
 /// One resource, and whether drey goes on with it.
@@ -109,7 +119,7 @@ struct Row {
     words: String,
 }
 
-async fn resources(connection: &Connection) -> Result<Vec<Row>, Failure> {
+async fn resources(connection: &Connection, defaults: &Defaults) -> Result<Vec<Row>, Failure> {
     let mut rows = Vec::new();
     for kind in FlinkKind::ALL {
         let api: Api<DynamicObject> = Api::all_with(connection.client.clone(), &kind.resource());
@@ -124,31 +134,31 @@ async fn resources(connection: &Connection) -> Result<Vec<Row>, Failure> {
                 return Err(failure);
             }
         };
-        rows.extend(found.into_iter().map(|object| row(*kind, object)));
+        rows.extend(found.into_iter().map(|object| row(*kind, object, defaults)));
     }
     rows.sort_by(|a, b| (a.is_taken, &a.namespace, &a.name).cmp(&(b.is_taken, &b.namespace, &b.name)));
     Ok(rows)
 }
 
-fn row(kind: FlinkKind, object: DynamicObject) -> Row {
+fn row(kind: FlinkKind, object: DynamicObject, defaults: &Defaults) -> Row {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let outcome = match kind {
         _ if NOT_ACTED_ON.contains(&kind) => Err("drey shows this kind and does not act on it".to_owned()),
         FlinkKind::Snapshot => Ok("kept; its data are only disposed of when it says so".to_owned()),
-        _ => deployment(object),
+        _ => deployment(object, defaults),
     };
     let is_taken = outcome.is_ok();
     Row { kind, namespace, name, is_taken, words: outcome.unwrap_or_else(|why| why) }
 }
 
-fn deployment(object: DynamicObject) -> Result<String, String> {
+fn deployment(object: DynamicObject, defaults: &Defaults) -> Result<String, String> {
     if object.data["spec"]["job"].is_null() {
         return Err("a session cluster: drey shows it and does not act on it".to_owned());
     }
     if object.data["spec"]["flinkConfiguration"][AUTOSCALER].as_str() == Some("true") {
         return Err("its autoscaler is on, and drey has none: it would stay at its parallelism".to_owned());
     }
-    let problems = problems(&object);
+    let problems = problems(&object, defaults);
     if !problems.is_empty() {
         return Err(problems.into_iter().collect::<Vec<_>>().join("; "));
     }
@@ -158,12 +168,12 @@ fn deployment(object: DynamicObject) -> Result<String, String> {
 }
 
 /// What drey's validation says of a resource that exists.
-fn problems(object: &DynamicObject) -> BTreeSet<String> {
+fn problems(object: &DynamicObject, defaults: &Defaults) -> BTreeSet<String> {
     let text = serde_json::to_string(object).unwrap_or_default();
     match manifest::parse(Path::new("-"), &text) {
         Ok(documents) => {
             let namespace = object.namespace().unwrap_or_default();
-            let problems = judge::problems(&documents, &namespace, &Defaults::default());
+            let problems = judge::problems(&documents, &namespace, defaults);
             problems.into_iter().map(|problem| format!("{}: {}", problem.field, problem.message)).collect()
         }
         Err(failure) => BTreeSet::from([failure.message().to_owned()]),
@@ -213,7 +223,7 @@ mod tests {
             (FlinkKind::Snapshot, json!({}), true, "kept"),
         ];
         for (kind, spec, is_taken, words) in expected {
-            let row = row(kind, object(kind, spec));
+            let row = row(kind, object(kind, spec), &Defaults::default());
             assert_eq!(row.is_taken, is_taken, "{kind:?}: {}", row.words);
             assert!(row.words.contains(words), "{kind:?}: {}", row.words);
         }
@@ -226,10 +236,20 @@ mod tests {
             "kubernetes.operator.reconcile.interval: 15 s\nkubernetes:\n  operator:\n    reconcile.intervall: 1 s\n"
                 .to_owned(),
         )]);
-        let told = judged(&files);
+        let told = judged(&files).told;
         assert!(told[0].contains("did you mean `kubernetes.operator.reconcile.interval`?"), "{told:#?}");
         assert_eq!(told.last().map(String::as_str), Some("configuration: 2 keys are read"));
-        let broken = judged(&BTreeMap::from([("config.yaml".to_owned(), "a: [".to_owned())]));
+        let broken = judged(&BTreeMap::from([("config.yaml".to_owned(), "a: [".to_owned())])).told;
+        let directories =
+            BTreeMap::from([("config.yaml".to_owned(), "execution.checkpointing.dir: /c\n".to_owned())]);
+        let defaults = judged(&directories).defaults.expect("readable");
+        let job = json!({"jarURI": "local:///a.jar", "parallelism": 1, "upgradeMode": "last-state"});
+        let spec = json!({"flinkVersion": "v1_20", "image": "flink:1.20", "serviceAccount": "flink", "job": job,
+            "flinkConfiguration": {"high-availability.type": "kubernetes", "high-availability.storageDir": "/h"},
+            "jobManager": {"resource": {"cpu": 1, "memory": "2g"}}, "taskManager": {"resource": {"cpu": 1, "memory": "2g"}}});
+        let object = object(FlinkKind::Deployment, spec);
+        assert_eq!(problems(&object, &defaults), BTreeSet::new(), "directories of the operator count");
+        assert_ne!(problems(&object, &Defaults::default()), BTreeSet::new());
         assert!(broken[0].contains("config.yaml cannot be read"), "{broken:#?}");
     }
 }

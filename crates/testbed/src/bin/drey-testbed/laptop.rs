@@ -2,7 +2,7 @@
 //! command line alone, and killed as no person would.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -50,11 +50,6 @@ impl Laptop {
 
     fn output_file(&self) -> PathBuf {
         self.directory.join("up.out")
-    }
-
-    /// Runs a command to its end.
-    pub(crate) fn output(&self, arguments: &[&str]) -> Result<Output> {
-        self.command(arguments).output().context("drey cannot be started")
     }
 
     /// What is written down about the clusters; one that is being written or removed is left out.

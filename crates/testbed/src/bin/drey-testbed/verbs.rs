@@ -129,7 +129,7 @@ fn proxied(place: &impl Place, job_id: &str) -> Result<()> {
 /// Everything that changes something and is no upgrade of its own elsewhere in the story.
 pub(crate) fn change<P: Place>(story: &mut Story<P>) -> Result<()> {
     let parallelism = story.job.parallelism;
-    let (more, same) = ((parallelism + 1).to_string(), parallelism.to_string());
+    let more = (parallelism + 1).to_string();
     must_refuse(&story.place, &["--read-only", "restart", NAME], "read-only")?;
     for dry in
         [&["rescale", NAME, &more, "--dry-run"][..], &["upgrade", NAME, "--image", "flink:x", "--dry-run"]]
@@ -148,8 +148,8 @@ pub(crate) fn change<P: Place>(story: &mut Story<P>) -> Result<()> {
     story.place.run(&["rollback", NAME, "--yes"])?;
     story.settled()?;
     ensure!(
-        story.resource()?["spec"]["job"]["parallelism"].to_string() == same,
-        "`drey rollback` did not go back to {same}"
+        story.resource()?["spec"]["job"]["parallelism"] == parallelism,
+        "`drey rollback` did not go back to {parallelism}"
     );
     story.place.run(&["restart", NAME])?;
     story.settled()
