@@ -21,6 +21,9 @@ use crate::front_end::Dashboard;
 /// How long a start may take.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The resource that has everything.
+const WHOLE: &str = "whole";
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -58,7 +61,7 @@ fn odd() -> Vec<(&'static str, Value, Value)> {
         spec
     };
     vec![
-        ("whole", whole.clone(), running.clone()),
+        (WHOLE, whole.clone(), running.clone()),
         ("no-spec", json!(null), json!({})),
         ("no-image", without("image"), running.clone()),
         ("no-job", without("job"), json!({ "jobManagerDeploymentStatus": "READY" })),
@@ -96,10 +99,17 @@ async fn compare(args: &Args) -> Result<()> {
     let ours = ask(&format!("{}jobs", dashboard.address)).await?;
     let ours = ours.as_array().context("drey answers with a list")?.clone();
     let (mut passed, mut failed) = (0, 0);
+    let log = temporary.path().join("heimdall.log");
     for namespace in namespaces {
-        let heimdall = Heimdall::start(&args.heimdall_jar, &address, namespace).await?;
+        let heimdall = Heimdall::start(&args.heimdall_jar, &kubeconfig, namespace, &log).await?;
         let theirs = ask(&format!("http://127.0.0.1:{}/jobs", heimdall.port)).await;
         let own = ours.iter().find(|job| job["name"] == namespace).cloned();
+        // Where it fails on what is not odd, it is not Heimdall that is compared.
+        if let (WHOLE, Err(error)) = (namespace, &theirs) {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let why = text.lines().find(|line| line.contains("ERROR")).unwrap_or_default();
+            bail!("Heimdall tells of nothing: {error:#}: {why}");
+        }
         match judge(own.as_ref(), theirs) {
             Ok(told) => {
                 passed += 1;
@@ -164,17 +174,17 @@ struct Heimdall {
 }
 
 impl Heimdall {
-    async fn start(jar: &Path, api_server: &str, namespace: &str) -> Result<Self> {
+    async fn start(jar: &Path, kubeconfig: &Path, namespace: &str, log: &Path) -> Result<Self> {
         let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "java", "-jar"]).arg(jar);
         command
             .env("QUARKUS_HTTP_HOST", "127.0.0.1")
             .env("QUARKUS_HTTP_PORT", port.to_string())
-            .env("QUARKUS_KUBERNETES_CLIENT_API_SERVER_URL", api_server)
+            .env("KUBECONFIG", kubeconfig)
             .env("HEIMDALL_JOBLOCATOR_K8S_OPERATOR_NAMESPACE_TO_WATCH", namespace)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(std::fs::File::create(log)?)
             .stderr(Stdio::null());
         let mut heimdall = Self { process: command.spawn().context("java cannot be started")?, port };
         let began = Instant::now();
