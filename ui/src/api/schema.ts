@@ -1000,6 +1000,11 @@ export interface components {
              */
             image?: string | null;
             /**
+             * @description Of `upgradeImage`: `spec.job.jarURI`, with another image or without.
+             * @default null
+             */
+            jar?: string | null;
+            /**
              * @description Of `restore`: a savepoint or checkpoint.
              * @default null
              */
