@@ -1,13 +1,12 @@
 //! The command line: which face is asked for, and how its failure is shown.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use drey_cli::Command;
-use drey_cli::command::proxy;
 use drey_cli::complete;
 use drey_cli::connection::ConnectionArgs;
 use drey_cli::exit::{self, Exit};
@@ -15,10 +14,9 @@ use drey_cli::failure::{Failure, Kind};
 use drey_cli::job::deployer;
 use drey_cli::output::say;
 
-use crate::laptop::{down, job_manager, logs, up};
-use crate::{dashboard, operator, ui};
+use crate::faces::{self, Face};
 
-/// The control plane for Apache Flink.
+/// The control plane for Apache Flink
 ///
 /// Runs FlinkDeployments: on this machine with `drey up job.yaml`, without any Kubernetes.
 #[derive(Debug, Parser)]
@@ -27,21 +25,13 @@ struct CommandLine {
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(subcommand)]
-    face: Option<Face>,
+    verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Face {
-    /// Run FlinkDeployments on this machine
-    Up(up::Args),
-    /// Stop what `drey up` runs, with savepoints
-    Down(down::Args),
-    /// Run FlinkDeployments on a Kubernetes cluster
-    Operator(operator::Args),
-    /// Open the dashboard
-    Ui(ui::Args),
-    /// Show the FlinkDeployments of a Kubernetes cluster in a browser
-    Dashboard(dashboard::Args),
+enum Verb {
+    #[command(flatten)]
+    Face(Face),
     #[command(flatten)]
     Command(drey_cli::Command),
 }
@@ -89,12 +79,12 @@ fn of_pipelines(words: Vec<OsString>) -> Vec<OsString> {
 }
 
 async fn run_line(name: &'static str, words: Vec<OsString>) -> Exit {
-    let parsed = CommandLine::command().bin_name(name).try_get_matches_from(words);
-    let line = match parsed.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
+    let matches = CommandLine::command().bin_name(name).try_get_matches_from(words);
+    let line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(line) => line,
         Err(error) => return refuse(&error),
     };
-    let wants_json = matches!(&line.face, Some(Face::Command(command)) if command.wants_json());
+    let wants_json = matches!(&line.verb, Some(Verb::Command(command)) if command.wants_json());
     match dispatch(line).await {
         Ok(()) => Exit::Success,
         Err(failure) => show(&failure, wants_json),
@@ -103,45 +93,14 @@ async fn run_line(name: &'static str, words: Vec<OsString>) -> Exit {
 
 async fn dispatch(mut line: CommandLine) -> Result<(), Failure> {
     // It says itself where each setting comes from.
-    if !matches!(line.face, Some(Face::Command(Command::Config(_)))) {
+    if !matches!(line.verb, Some(Verb::Command(Command::Config(_)))) {
         line.connection = line.connection.with_settings()?;
     }
-    if matches!(line.face, Some(Face::Up(_) | Face::Down(_) | Face::Operator(_))) {
-        line.connection.must_allow_changes()?;
-    }
-    match line.face {
+    match line.verb {
         None => drey_cli::status(&line.connection).await,
-        Some(Face::Up(args)) => up::run(&args, &line.connection).await,
-        Some(Face::Down(args)) => down::run(&args).await,
-        Some(Face::Operator(args)) => operator::run(&args, &line.connection).await,
-        Some(Face::Ui(args)) => ui::run(&args, &line.connection).await,
-        Some(Face::Dashboard(args)) => dashboard::run(&args, &line.connection).await,
-        Some(Face::Command(Command::Logs(args))) => match line.connection.laptop() {
-            Some(root) => logs::run(&args, &line.connection, &root).await,
-            None => drey_cli::command::logs::run(&args, &line.connection.connect().await?).await,
-        },
-        Some(Face::Command(Command::Proxy(args))) => match line.connection.laptop() {
-            Some(root) => proxy_on_this_machine(&args, &line.connection, root).await,
-            None => proxy::run(&args, &line.connection.connect().await?).await,
-        },
-        Some(Face::Command(command)) => drey_cli::run(command, &line.connection).await,
+        Some(Verb::Face(face)) => faces::run(face, &line.connection).await,
+        Some(Verb::Command(command)) => faces::command(command, &line.connection).await,
     }
-}
-
-async fn proxy_on_this_machine(
-    args: &proxy::Args,
-    connection: &ConnectionArgs,
-    root: PathBuf,
-) -> Result<(), Failure> {
-    let namespace = connection.connect().await?.namespace;
-    let name = args.name.clone();
-    let find = move || job_manager::address(&root, &namespace, &name);
-    if find().is_none() {
-        return Err(Failure::new(Kind::NotFound, "no cluster of it runs here")
-            .on(format!("flinkdeployment/{}", args.name))
-            .hint("see what exists: `drey get -A`"));
-    }
-    proxy::serve(args, proxy::Target::Address(Box::new(find))).await
 }
 
 /// Help and version are answers; everything else is a command line that is not understood.
