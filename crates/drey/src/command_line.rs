@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use drey_cli::Command;
 use drey_cli::complete;
@@ -36,15 +36,32 @@ enum Verb {
     Command(drey_cli::Command),
 }
 
+/// Commands that ask no Kubernetes API, and whose help is shorter without the options about one.
+const WITHOUT_CONNECTION: [&str; 5] = ["job", "validate", "version", "completion", "manual"];
+
+/// The options that these heed all the same.
+const HEEDED: [&str; 2] = ["read_only", "no_config"];
+
+/// The whole command line.
+fn whole() -> clap::Command {
+    let hidden = |command: clap::Command| {
+        let connection = ConnectionArgs::augment_args(clap::Command::new("connection"));
+        let unheeded =
+            connection.get_arguments().filter(|argument| !HEEDED.contains(&argument.get_id().as_str()));
+        command.args(unheeded.map(|argument| argument.clone().hide(true)))
+    };
+    WITHOUT_CONNECTION.iter().fold(CommandLine::command(), |line, name| line.mut_subcommand(name, hidden))
+}
+
 /// Answers a shell in which Tab was pressed. Comes back when nobody asks, and before there is a runtime: what is looked up
 /// takes one of its own.
 pub(crate) fn complete() -> Option<ExitCode> {
     let mut words = std::env::args_os();
     if is_called(words.next().as_deref(), complete::KUBECTL_PROGRAM) {
-        let answered = complete::for_kubectl(CommandLine::command(), words.collect());
+        let answered = complete::for_kubectl(whole(), words.collect());
         return Some(answered.map_or_else(|failure| failure.kind().exit().into(), |()| ExitCode::SUCCESS));
     }
-    CompleteEnv::with_factory(CommandLine::command).var(complete::VARIABLE).complete();
+    CompleteEnv::with_factory(whole).var(complete::VARIABLE).complete();
     None
 }
 
@@ -79,7 +96,7 @@ fn of_pipelines(words: Vec<OsString>) -> Vec<OsString> {
 }
 
 async fn run_line(name: &'static str, words: Vec<OsString>) -> Exit {
-    let matches = CommandLine::command().bin_name(name).try_get_matches_from(words);
+    let matches = whole().bin_name(name).try_get_matches_from(words);
     let line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(line) => line,
         Err(error) => return refuse(&error),
@@ -99,7 +116,7 @@ async fn dispatch(mut line: CommandLine) -> Result<(), Failure> {
     match line.verb {
         None => drey_cli::status(&line.connection).await,
         Some(Verb::Face(face)) => faces::run(face, &line.connection).await,
-        Some(Verb::Command(command)) => faces::command(command, &line.connection).await,
+        Some(Verb::Command(command)) => faces::command(command, &line.connection, whole).await,
     }
 }
 
@@ -123,10 +140,74 @@ fn show(failure: &Failure, wants_json: bool) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drey_cli::manual;
 
     #[test]
     fn the_command_line_is_sound() {
-        CommandLine::command().debug_assert();
+        whole().debug_assert();
+    }
+
+    #[test]
+    fn options_that_a_command_does_not_show_are_understood_and_go_unread() {
+        for words in [["drey", "-n", "a", "job", "list"], ["drey", "job", "list", "-n", "a"]] {
+            let matches = whole().try_get_matches_from(words).expect("understood");
+            let line = CommandLine::from_arg_matches(&matches).expect("all there");
+            assert_eq!(line.connection.namespace.as_deref(), Some("a"), "{words:?}");
+        }
+    }
+
+    /// The width that help has to be read at.
+    const COLUMNS: usize = 80;
+
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        for mut command in manual::commands(whole().term_width(COLUMNS)) {
+            let name = command.get_bin_name().unwrap_or_default().to_owned();
+            for help in [command.render_help().to_string(), command.render_long_help().to_string()] {
+                let long = help.lines().find(|line| line.chars().count() > COLUMNS);
+                assert_eq!(long, None, "of `{name}`");
+            }
+        }
+    }
+
+    /// What is wrong with a text of one line.
+    fn wrong(text: Option<&clap::builder::StyledStr>) -> Option<&'static str> {
+        let Some(text) = text.map(ToString::to_string) else { return Some("no help") };
+        match text.lines().count() {
+            1 if text.ends_with('.') => Some("ends with a full stop"),
+            1 if text.starts_with(char::is_lowercase) => Some("begins with a small letter"),
+            1 => None,
+            _ => Some("has several lines"),
+        }
+    }
+
+    /// What is wrong with a text whose first line stands alone.
+    fn wrong_at_length(text: Option<&clap::builder::StyledStr>) -> Option<&'static str> {
+        let text = text.map(ToString::to_string)?;
+        let (first, more) = text.split_once("\n\n")?;
+        match (first.ends_with('.'), more.trim_end().ends_with('.')) {
+            (true, _) => Some("its first line ends with a full stop"),
+            (_, false) => Some("its last paragraph has no full stop"),
+            (false, true) => None,
+        }
+    }
+
+    #[test]
+    fn every_command_and_argument_says_what_it_is_in_one_way() {
+        let mut found = Vec::new();
+        for command in manual::commands(whole()) {
+            let name = command.get_bin_name().unwrap_or_default();
+            let hidden =
+                "says no more than its first line; is there a doc comment beside that of its arguments?";
+            let more = command.get_long_about().is_none().then_some(hidden);
+            let own = [wrong(command.get_about()), wrong_at_length(command.get_long_about()), more];
+            found.extend(own.into_iter().flatten().map(|wrong| format!("{name}: {wrong}")));
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let wrong = [wrong(argument.get_help()), wrong_at_length(argument.get_long_help())];
+                found.extend(wrong.into_iter().flatten().map(|wrong| format!("{name} {argument}: {wrong}")));
+            }
+        }
+        assert_eq!(found, Vec::<String>::new());
     }
 
     /// clap takes the one for the other, and ends the process when they are of other types.

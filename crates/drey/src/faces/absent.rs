@@ -49,11 +49,15 @@ pub(crate) async fn run(face: Face, _connection: &ConnectionArgs) -> Result<(), 
 ///
 /// # Errors
 /// Why it did not succeed.
-pub(crate) async fn command(command: Command, connection: &ConnectionArgs) -> Result<(), Failure> {
+pub(crate) async fn command(
+    command: Command,
+    connection: &ConnectionArgs,
+    whole: fn() -> clap::Command,
+) -> Result<(), Failure> {
     match (command, connection.laptop()) {
         (Command::Logs(_), Some(_)) => Err(not_here("`drey logs` of laptop mode")),
         (Command::Proxy(_), Some(_)) => Err(not_here("`drey proxy` of laptop mode")),
-        (command, _) => drey_cli::run(command, connection).await,
+        (command, _) => drey_cli::run(command, connection, whole).await,
     }
 }
 

@@ -42,11 +42,15 @@ pub(crate) async fn run(face: Face, connection: &ConnectionArgs) -> Result<(), F
 ///
 /// # Errors
 /// Why it did not succeed.
-pub(crate) async fn command(command: Command, connection: &ConnectionArgs) -> Result<(), Failure> {
+pub(crate) async fn command(
+    command: Command,
+    connection: &ConnectionArgs,
+    whole: fn() -> clap::Command,
+) -> Result<(), Failure> {
     match (command, connection.laptop()) {
         (Command::Logs(args), Some(root)) => logs::run(&args, connection, &root).await,
         (Command::Proxy(args), Some(root)) => proxy_on_this_machine(&args, connection, root).await,
-        (command, _) => drey_cli::run(command, connection).await,
+        (command, _) => drey_cli::run(command, connection, whole).await,
     }
 }
 
