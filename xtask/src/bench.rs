@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::shell::{build_drey, cargo, run};
+use crate::shell::{build_drey, build_small_drey, cargo, run};
 use crate::{kube, needs, testbed};
 
 /// Measure.
@@ -41,7 +41,13 @@ enum What {
         #[arg(long, value_name = "DIRECTORY")]
         heimdall: Option<PathBuf>,
     },
-    /// Size of the binary, and its memory with one job
+    /// Milliseconds of commands of drey, beside those of Flink's own command line
+    Cli {
+        /// How often each is measured
+        #[arg(long, default_value_t = 11)]
+        runs: usize,
+    },
+    /// Sizes of the binary and of the one with the command line alone, and the memory with one job
     Size,
 }
 
@@ -67,15 +73,29 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
             bench.args(["--runs", &runs.to_string()]);
             run(bench)
         }
+        What::Cli { runs } => cli(*runs),
         What::Engine { resources } => engine(*resources),
         What::Fleet(args) => fleet(args),
         What::Dashboard { resources, heimdall } => dashboard(*resources, heimdall.as_deref()),
         What::Size => {
             needs::flink_programs()?;
             let drey = build_drey("release")?;
-            run(testbed::over("dev", "bench-size", &drey, &needs::example_jar()?))
+            let mut bench = testbed::over("dev", "bench-size", &drey, &needs::example_jar()?);
+            bench.arg("--small").arg(build_small_drey()?);
+            run(bench)
         }
     }
+}
+
+/// Both builds of drey and Flink's own client, on a session cluster.
+fn cli(runs: usize) -> Result<()> {
+    needs::flink_programs()?;
+    needs::all_flinks()?;
+    let (drey, small) = (build_drey("release")?, build_small_drey()?);
+    let mut bench = testbed::testbed("dev", &["bench-cli", "--drey"]);
+    bench.arg(drey).arg("--small").arg(small);
+    bench.arg("--distributions").arg(needs::cache().join("flink")).args(["--runs", &runs.to_string()]);
+    run(bench)
 }
 
 /// The engine alone, as in a cluster: once with JobManagers that answer, and once with 30 of a hundred that hang. Then

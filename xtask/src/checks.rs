@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::shell::{cargo, command, run};
+use crate::shell::{COMMAND_LINE_ALONE, build_drey, cargo, command, root, run};
 use crate::{needs, testbed};
 
 /// Check format, lints, dependencies and generated files.
@@ -20,6 +20,8 @@ enum Check {
     Format,
     /// clippy on all targets, warnings denied
     Lint,
+    /// clippy on the command line alone
+    Small,
     /// cargo-deny: duplicate versions, licences, sources
     Deny,
     /// Generated files equal what the code generates
@@ -50,9 +52,52 @@ fn one(check: Check) -> Result<()> {
             "--deny",
             "warnings",
         ])),
+        Check::Small => small(),
         Check::Deny => deny(),
-        Check::Generated => testbed::check_generated().and_then(|()| made_front_end()),
+        Check::Generated => {
+            testbed::check_generated()?;
+            made_manual()?;
+            made_front_end()
+        }
     }
+}
+
+/// That it goes on to compile without the rest; how large it is shows in `cargo xtask bench size`.
+fn small() -> Result<()> {
+    let mut clippy = cargo(&["clippy", "--locked"]);
+    clippy.args(COMMAND_LINE_ALONE).args(["--", "--deny", "warnings"]);
+    run(clippy)
+}
+
+/// Where the pages of the manual are.
+const MANUAL: &str = "docs/manual";
+
+/// Makes the manual by the binary itself, which alone has the whole command line. Pages of commands that are gone go.
+pub(crate) fn make_manual() -> Result<()> {
+    let drey = build_drey("dev")?;
+    let drey = drey.to_str().context("the target directory has a name in UTF-8")?;
+    let pages = root().join(MANUAL);
+    if pages.exists() {
+        std::fs::remove_dir_all(&pages)?;
+    }
+    run(command(drey, &["manual", "--format", "markdown", "--output", MANUAL]))
+}
+
+fn made_manual() -> Result<()> {
+    make_manual()?;
+    must_be_committed(&[MANUAL], MANUAL)
+}
+
+/// What was made now is what is committed.
+fn must_be_committed(made: &[&str], commit: &str) -> Result<()> {
+    let mut difference = command("git", &["diff", "--exit-code", "--stat", "--"]);
+    difference.args(made);
+    run(difference).with_context(|| format!("mend it with `cargo xtask generate`, and commit `{commit}`"))?;
+    let mut status = command("git", &["status", "--porcelain", "--"]);
+    status.args(made);
+    let unknown = crate::shell::output(status)?;
+    anyhow::ensure!(unknown.trim().is_empty(), "generated files are not committed:\n{unknown}");
+    Ok(())
 }
 
 /// Makes what of the front end is made: the types of the server's answers, and the pages as they are served.
@@ -73,11 +118,7 @@ fn front_end(scripts: &[&str]) -> Result<()> {
 /// What of the front end is made is what its sources make.
 fn made_front_end() -> Result<()> {
     front_end(&["types", "check", "test", "build"])?;
-    run(command("git", &["diff", "--exit-code", "--stat", "--", "ui/dist", "ui/src/api/schema.ts"]))
-        .context("mend it with `cargo xtask generate`, and commit `ui`")?;
-    let unknown = crate::shell::output(command("git", &["status", "--porcelain", "--", "ui/dist"]))?;
-    anyhow::ensure!(unknown.trim().is_empty(), "files of ui/dist are not committed:\n{unknown}");
-    Ok(())
+    must_be_committed(&["ui/dist", "ui/src/api/schema.ts"], "ui")
 }
 
 fn deny() -> Result<()> {

@@ -61,12 +61,18 @@ enum Chore {
     Kube(kube::Chore),
 }
 
+fn generate() -> anyhow::Result<()> {
+    testbed::generate()?;
+    checks::make_manual()?;
+    checks::make_front_end()
+}
+
 fn main() -> ExitCode {
     let outcome = match Line::parse().chore {
         Chore::Demo(args) => demo::execute(&args),
         Chore::Test(args) => test::execute(&args),
         Chore::Check(args) => checks::execute(&args),
-        Chore::Generate => testbed::generate().and_then(|()| checks::make_front_end()),
+        Chore::Generate => generate(),
         Chore::Sim(args) => sim::execute(&args),
         Chore::Soak(args) => soak::execute(&args),
         Chore::Bench(args) => bench::execute(&args),

@@ -39,6 +39,10 @@ fn is_of_our_package(variable: &str) -> bool {
     prefixes.iter().any(|prefix| variable.starts_with(prefix))
 }
 
+/// What of the workspace is built where only the command line is wanted.
+pub(crate) const COMMAND_LINE_ALONE: [&str; 5] =
+    ["--package", "drey", "--no-default-features", "--features", "cli"];
+
 /// Shows a command, runs it, and fails when it does.
 pub(crate) fn run(mut command: Command) -> Result<()> {
     eprintln!("$ {}", shown(&command));
@@ -76,6 +80,14 @@ pub(crate) fn build_drey(profile: &str) -> Result<PathBuf> {
     run(cargo(&["build", "--package", "drey", "--profile", profile]))?;
     let directory = if profile == "dev" { "debug" } else { profile };
     Ok(target_directory()?.join(directory).join("drey"))
+}
+
+/// The binary `drey` with the command line alone, as small as it gets, built now.
+pub(crate) fn build_small_drey() -> Result<PathBuf> {
+    let mut build = cargo(&["build", "--locked", "--profile", "small"]);
+    build.args(COMMAND_LINE_ALONE);
+    run(build)?;
+    Ok(target_directory()?.join("small/drey"))
 }
 
 /// Where cargo puts what it builds.

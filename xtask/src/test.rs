@@ -149,7 +149,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     let mut total = Counts::default();
     let mut report = Vec::new();
     if args.checks {
-        for check in ["format", "lint", "deny", "generated"] {
+        for check in ["format", "lint", "small", "deny", "generated"] {
             let began = Instant::now();
             let outcome = checks::run_check(check);
             let counts = if outcome.is_ok() {

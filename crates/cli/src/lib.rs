@@ -32,6 +32,7 @@ pub mod judge;
 pub mod kinds;
 pub mod laptop;
 pub mod manifest;
+pub mod manual;
 pub mod output;
 pub mod read_only;
 pub mod settings;
@@ -39,79 +40,58 @@ pub mod table;
 
 use command::{
     apply as apply_command, checkpoint, completion, config, crds, delete, describe, diff,
-    doctor as doctor_command, events, explain, get, logs, migrate, proxy, rescale, restart, restore, resume,
-    rollback, savepoint, status, suspend, top, tree, upgrade, validate, version, wait,
+    doctor as doctor_command, events, explain, get, logs, manual as manual_command, migrate, proxy, rescale,
+    restart, restore, resume, rollback, savepoint, status, suspend, top, tree, upgrade, validate, version,
+    wait,
 };
 use connection::ConnectionArgs;
 use failure::Failure;
 
 /// The commands of this crate.
 #[derive(Clone, Debug, Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "a command is told of by the doc comment of its arguments, which one here would hide"
+)]
 pub enum Command {
-    /// Create or change the objects of files
     Apply(apply_command::Args),
-    /// Say what `apply` would change, and what becomes of the jobs
     Diff(diff::Args),
-    /// List deployments and other objects
     #[command(visible_alias = "ls")]
     Get(get::Args),
-    /// Say how a deployment is: what it waits for, what it was restored from, what is next
     Describe(describe::Args),
-    /// Say how a deployment is, and wait until it has settled
     Status(status::Args),
-    /// Show a deployment with everything that exists for it
     Tree(tree::Args),
-    /// Show what deployments take of processors and memory
     Top(top::Args),
-    /// Print the logs of a deployment
     Logs(logs::Args),
-    /// Bring Flink's REST interface and pages to this machine
     Proxy(proxy::Args),
-    /// Say what a field or a configuration key means
     Explain(explain::Args),
-    /// Delete a deployment
     Delete(delete::Args),
-    /// Stop a job and keep its state
     Suspend(suspend::Args),
-    /// Run a suspended job again, from the state it was stopped with
     Resume(resume::Args),
-    /// Run a job at another parallelism
     Rescale(rescale::Args),
-    /// Run a job with another image or jar
     Upgrade(upgrade::Args),
-    /// Start a job from a snapshot of before
     Restore(restore::Args),
-    /// Go back to the last spec that ran well
     Rollback(rollback::Args),
-    /// Restart a deployment with the same spec
     Restart(restart::Args),
-    /// Take a savepoint of a running job and print its path
     Savepoint(savepoint::Args),
-    /// Take a checkpoint of a running job
     Checkpoint(checkpoint::Args),
-    /// List what happened
     Events(events::Args),
-    /// Wait until a deployment is in a state
     Wait(wait::Args),
-    /// Find what keeps jobs from running, and say how to mend it
     Doctor(doctor_command::Args),
-    /// Deploy, update and end jobs of a Flink without Kubernetes, by its REST interface
     Job(job::Args),
-    /// Check files against every rule, without any cluster
     Validate(validate::Args),
     /// Print, compare or install the CustomResourceDefinitions
+    ///
+    /// Those of the Flink Kubernetes operator, with the fields that drey adds to the status.
     #[command(subcommand)]
     Crds(crds::Command),
-    /// Say what changes when drey takes the place of another tool
     #[command(subcommand)]
     Migrate(migrate::Command),
-    /// Show the settings that count here
     #[command(subcommand)]
     Config(config::Command),
-    /// Print the version
     Version(version::Args),
-    /// Print a completion script for a shell
     Completion(completion::Args),
+    Manual(manual_command::Args),
 }
 
 impl Command {
@@ -148,16 +128,21 @@ impl Command {
             | Self::Checkpoint(_)
             | Self::Events(_)
             | Self::Wait(_)
-            | Self::Completion(_) => false,
+            | Self::Completion(_)
+            | Self::Manual(_) => false,
         }
     }
 }
 
-/// Runs a command.
+/// Runs a command. `whole` makes the complete command line of the binary, from which the manual is made.
 ///
 /// # Errors
 /// Why the command did not succeed.
-pub async fn run(command: Command, connection: &ConnectionArgs) -> Result<(), Failure> {
+pub async fn run(
+    command: Command,
+    connection: &ConnectionArgs,
+    whole: fn() -> clap::Command,
+) -> Result<(), Failure> {
     match command {
         Command::Apply(args) => apply_command::run(&args, &connection.connect().await?).await,
         Command::Diff(args) => diff::run(&args, &connection.connect().await?).await,
@@ -194,6 +179,7 @@ pub async fn run(command: Command, connection: &ConnectionArgs) -> Result<(), Fa
         Command::Crds(command) => crds::run(&command, connection).await,
         Command::Version(args) => version::run(&args),
         Command::Completion(args) => completion::run(&args),
+        Command::Manual(args) => manual_command::run(&args, whole()),
     }
 }
 

@@ -1,13 +1,12 @@
 //! The command line: which face is asked for, and how its failure is shown.
 
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::CompleteEnv;
 use drey_cli::Command;
-use drey_cli::command::proxy;
 use drey_cli::complete;
 use drey_cli::connection::ConnectionArgs;
 use drey_cli::exit::{self, Exit};
@@ -15,10 +14,9 @@ use drey_cli::failure::{Failure, Kind};
 use drey_cli::job::deployer;
 use drey_cli::output::say;
 
-use crate::laptop::{down, job_manager, logs, up};
-use crate::{dashboard, operator, ui};
+use crate::faces::{self, Face};
 
-/// The control plane for Apache Flink.
+/// The control plane for Apache Flink
 ///
 /// Runs FlinkDeployments: on this machine with `drey up job.yaml`, without any Kubernetes.
 #[derive(Debug, Parser)]
@@ -27,23 +25,32 @@ struct CommandLine {
     #[command(flatten)]
     connection: ConnectionArgs,
     #[command(subcommand)]
-    face: Option<Face>,
+    verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Face {
-    /// Run FlinkDeployments on this machine
-    Up(up::Args),
-    /// Stop what `drey up` runs, with savepoints
-    Down(down::Args),
-    /// Run FlinkDeployments on a Kubernetes cluster
-    Operator(operator::Args),
-    /// Open the dashboard
-    Ui(ui::Args),
-    /// Show the FlinkDeployments of a Kubernetes cluster in a browser
-    Dashboard(dashboard::Args),
+enum Verb {
+    #[command(flatten)]
+    Face(Face),
     #[command(flatten)]
     Command(drey_cli::Command),
+}
+
+/// Commands that ask no Kubernetes API, and whose help is shorter without the options about one.
+const WITHOUT_CONNECTION: [&str; 5] = ["job", "validate", "version", "completion", "manual"];
+
+/// The options that these heed all the same.
+const HEEDED: [&str; 2] = ["read_only", "no_config"];
+
+/// The whole command line.
+fn whole() -> clap::Command {
+    let hidden = |command: clap::Command| {
+        let connection = ConnectionArgs::augment_args(clap::Command::new("connection"));
+        let unheeded =
+            connection.get_arguments().filter(|argument| !HEEDED.contains(&argument.get_id().as_str()));
+        command.args(unheeded.map(|argument| argument.clone().hide(true)))
+    };
+    WITHOUT_CONNECTION.iter().fold(CommandLine::command(), |line, name| line.mut_subcommand(name, hidden))
 }
 
 /// Answers a shell in which Tab was pressed. Comes back when nobody asks, and before there is a runtime: what is looked up
@@ -51,10 +58,10 @@ enum Face {
 pub(crate) fn complete() -> Option<ExitCode> {
     let mut words = std::env::args_os();
     if is_called(words.next().as_deref(), complete::KUBECTL_PROGRAM) {
-        let answered = complete::for_kubectl(CommandLine::command(), words.collect());
+        let answered = complete::for_kubectl(whole(), words.collect());
         return Some(answered.map_or_else(|failure| failure.kind().exit().into(), |()| ExitCode::SUCCESS));
     }
-    CompleteEnv::with_factory(CommandLine::command).var(complete::VARIABLE).complete();
+    CompleteEnv::with_factory(whole).var(complete::VARIABLE).complete();
     None
 }
 
@@ -89,12 +96,12 @@ fn of_pipelines(words: Vec<OsString>) -> Vec<OsString> {
 }
 
 async fn run_line(name: &'static str, words: Vec<OsString>) -> Exit {
-    let parsed = CommandLine::command().bin_name(name).try_get_matches_from(words);
-    let line = match parsed.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
+    let matches = whole().bin_name(name).try_get_matches_from(words);
+    let line = match matches.and_then(|matches| CommandLine::from_arg_matches(&matches)) {
         Ok(line) => line,
         Err(error) => return refuse(&error),
     };
-    let wants_json = matches!(&line.face, Some(Face::Command(command)) if command.wants_json());
+    let wants_json = matches!(&line.verb, Some(Verb::Command(command)) if command.wants_json());
     match dispatch(line).await {
         Ok(()) => Exit::Success,
         Err(failure) => show(&failure, wants_json),
@@ -103,45 +110,14 @@ async fn run_line(name: &'static str, words: Vec<OsString>) -> Exit {
 
 async fn dispatch(mut line: CommandLine) -> Result<(), Failure> {
     // It says itself where each setting comes from.
-    if !matches!(line.face, Some(Face::Command(Command::Config(_)))) {
+    if !matches!(line.verb, Some(Verb::Command(Command::Config(_)))) {
         line.connection = line.connection.with_settings()?;
     }
-    if matches!(line.face, Some(Face::Up(_) | Face::Down(_) | Face::Operator(_))) {
-        line.connection.must_allow_changes()?;
-    }
-    match line.face {
+    match line.verb {
         None => drey_cli::status(&line.connection).await,
-        Some(Face::Up(args)) => up::run(&args, &line.connection).await,
-        Some(Face::Down(args)) => down::run(&args).await,
-        Some(Face::Operator(args)) => operator::run(&args, &line.connection).await,
-        Some(Face::Ui(args)) => ui::run(&args, &line.connection).await,
-        Some(Face::Dashboard(args)) => dashboard::run(&args, &line.connection).await,
-        Some(Face::Command(Command::Logs(args))) => match line.connection.laptop() {
-            Some(root) => logs::run(&args, &line.connection, &root).await,
-            None => drey_cli::command::logs::run(&args, &line.connection.connect().await?).await,
-        },
-        Some(Face::Command(Command::Proxy(args))) => match line.connection.laptop() {
-            Some(root) => proxy_on_this_machine(&args, &line.connection, root).await,
-            None => proxy::run(&args, &line.connection.connect().await?).await,
-        },
-        Some(Face::Command(command)) => drey_cli::run(command, &line.connection).await,
+        Some(Verb::Face(face)) => faces::run(face, &line.connection).await,
+        Some(Verb::Command(command)) => faces::command(command, &line.connection, whole).await,
     }
-}
-
-async fn proxy_on_this_machine(
-    args: &proxy::Args,
-    connection: &ConnectionArgs,
-    root: PathBuf,
-) -> Result<(), Failure> {
-    let namespace = connection.connect().await?.namespace;
-    let name = args.name.clone();
-    let find = move || job_manager::address(&root, &namespace, &name);
-    if find().is_none() {
-        return Err(Failure::new(Kind::NotFound, "no cluster of it runs here")
-            .on(format!("flinkdeployment/{}", args.name))
-            .hint("see what exists: `drey get -A`"));
-    }
-    proxy::serve(args, proxy::Target::Address(Box::new(find))).await
 }
 
 /// Help and version are answers; everything else is a command line that is not understood.
@@ -164,10 +140,74 @@ fn show(failure: &Failure, wants_json: bool) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use drey_cli::manual;
 
     #[test]
     fn the_command_line_is_sound() {
-        CommandLine::command().debug_assert();
+        whole().debug_assert();
+    }
+
+    #[test]
+    fn options_that_a_command_does_not_show_are_understood_and_go_unread() {
+        for words in [["drey", "-n", "a", "job", "list"], ["drey", "job", "list", "-n", "a"]] {
+            let matches = whole().try_get_matches_from(words).expect("understood");
+            let line = CommandLine::from_arg_matches(&matches).expect("all there");
+            assert_eq!(line.connection.namespace.as_deref(), Some("a"), "{words:?}");
+        }
+    }
+
+    /// The width that help has to be read at.
+    const COLUMNS: usize = 80;
+
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        for mut command in manual::commands(whole().term_width(COLUMNS)) {
+            let name = command.get_bin_name().unwrap_or_default().to_owned();
+            for help in [command.render_help().to_string(), command.render_long_help().to_string()] {
+                let long = help.lines().find(|line| line.chars().count() > COLUMNS);
+                assert_eq!(long, None, "of `{name}`");
+            }
+        }
+    }
+
+    /// What is wrong with a text of one line.
+    fn wrong(text: Option<&clap::builder::StyledStr>) -> Option<&'static str> {
+        let Some(text) = text.map(ToString::to_string) else { return Some("no help") };
+        match text.lines().count() {
+            1 if text.ends_with('.') => Some("ends with a full stop"),
+            1 if text.starts_with(char::is_lowercase) => Some("begins with a small letter"),
+            1 => None,
+            _ => Some("has several lines"),
+        }
+    }
+
+    /// What is wrong with a text whose first line stands alone.
+    fn wrong_at_length(text: Option<&clap::builder::StyledStr>) -> Option<&'static str> {
+        let text = text.map(ToString::to_string)?;
+        let (first, more) = text.split_once("\n\n")?;
+        match (first.ends_with('.'), more.trim_end().ends_with('.')) {
+            (true, _) => Some("its first line ends with a full stop"),
+            (_, false) => Some("its last paragraph has no full stop"),
+            (false, true) => None,
+        }
+    }
+
+    #[test]
+    fn every_command_and_argument_says_what_it_is_in_one_way() {
+        let mut found = Vec::new();
+        for command in manual::commands(whole()) {
+            let name = command.get_bin_name().unwrap_or_default();
+            let hidden =
+                "says no more than its first line; is there a doc comment beside that of its arguments?";
+            let more = command.get_long_about().is_none().then_some(hidden);
+            let own = [wrong(command.get_about()), wrong_at_length(command.get_long_about()), more];
+            found.extend(own.into_iter().flatten().map(|wrong| format!("{name}: {wrong}")));
+            for argument in command.get_arguments().filter(|argument| !argument.is_hide_set()) {
+                let wrong = [wrong(argument.get_help()), wrong_at_length(argument.get_long_help())];
+                found.extend(wrong.into_iter().flatten().map(|wrong| format!("{name} {argument}: {wrong}")));
+            }
+        }
+        assert_eq!(found, Vec::<String>::new());
     }
 
     /// clap takes the one for the other, and ends the process when they are of other types.

@@ -1,11 +1,18 @@
 //! The binary: picks a face and wires it. The only crate that sees all others.
 
 mod command_line;
+#[cfg(feature = "full")]
 mod dashboard;
+mod faces;
+#[cfg(feature = "full")]
 mod laptop;
+#[cfg(feature = "full")]
 mod operator;
+#[cfg(feature = "full")]
 mod reach;
+#[cfg(feature = "full")]
 mod traces;
+#[cfg(feature = "full")]
 mod ui;
 
 use std::process::ExitCode;

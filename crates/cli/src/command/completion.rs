@@ -10,8 +10,12 @@ use crate::failure::{Failure, Kind};
 
 /// Print a completion script for a shell
 ///
-/// It also completes the names of deployments, namespaces and contexts. bash: `source <(drey completion bash)`; zsh:
-/// `drey completion zsh > "${fpath[1]}/_drey"`; fish: `drey completion fish > ~/.config/fish/completions/drey.fish`.
+/// It also completes the names of deployments, namespaces and contexts. In bash: `source <(drey completion bash)`.
+///
+/// In zsh: `drey completion zsh > "${fpath[1]}/_drey"`.
+///
+/// In fish: `drey completion fish > ~/.config/fish/completions/drey.fish`.
+///
 /// `kubectl drey` completes when drey is also in the PATH as `kubectl_complete-drey`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {

@@ -13,12 +13,17 @@ use crate::table::Table;
 /// A flag counts first, then a variable (`DREY_CONTEXT`), then `drey.toml` of this directory or one above it,
 /// `$XDG_CONFIG_HOME/drey/config.toml` and `/etc/drey/config.toml`. The keys of the files are those that are shown.
 #[derive(Clone, Debug, clap::Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "a command is told of by the doc comment of its arguments, which one here would hide"
+)]
 pub enum Command {
-    /// Print every setting
     View(ViewArgs),
 }
 
 /// Print every setting
+///
+/// The value that counts here, of whichever flag, variable or file it comes.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ViewArgs {
     /// Say where each was found

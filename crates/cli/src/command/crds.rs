@@ -25,12 +25,20 @@ const FIELDS_MAX: usize = 12;
 
 /// What to do with the definitions.
 #[derive(Clone, Debug, clap::Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "a command is told of by the doc comment of its arguments, which one here would hide"
+)]
 pub enum Command {
-    /// Print them as YAML
+    /// Print the CustomResourceDefinitions as YAML
+    ///
+    /// Those of this binary; no cluster is asked.
     Print,
-    /// Say what `apply` would change; ends with 1 when that is anything
+    /// Say what `drey crds apply` would change
+    ///
+    /// Names the fields that would come and those that would go. Ends with 0 when nothing differs and with 1 when something
+    /// does.
     Diff,
-    /// Install them, or replace older ones
     Apply(ApplyArgs),
 }
 

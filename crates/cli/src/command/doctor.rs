@@ -16,7 +16,7 @@ pub struct Args {
     /// All namespaces
     #[arg(short = 'A', long)]
     pub all_namespaces: bool,
-    /// Format of the result
+    /// Output: `text` or `json`
     #[arg(short, long, value_enum, default_value_t)]
     pub output: TextOrJson,
 }

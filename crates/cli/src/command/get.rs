@@ -29,7 +29,7 @@ pub struct Args {
     /// `deployments`, `sessionjobs`, `snapshots` or `bluegreen`; or the name of a deployment
     #[arg(value_name = "KIND")]
     pub kind: Option<String>,
-    /// Names
+    /// Names of the objects; all without one
     #[arg(value_name = "NAME", add = ArgValueCandidates::new(complete::deployments))]
     pub names: Vec<String>,
     /// How the objects are written.

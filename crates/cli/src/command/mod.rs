@@ -14,6 +14,7 @@ pub mod explain;
 pub mod files;
 pub mod get;
 pub mod logs;
+pub mod manual;
 pub mod migrate;
 pub mod proxy;
 pub mod rescale;

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::output::{self, say};
 use crate::table::Table;
 
-/// Start a job from a snapshot of before, and give its present state up
+/// Start a job from an earlier snapshot, and give up its present state
 ///
 /// Sets `spec.job.initialSavepointPath` and raises `spec.job.savepointRedeployNonce`. Without a path it lists the snapshots
 /// that the deployment knows of. This is also the way out of `ManualRestoreRequired`.

@@ -22,9 +22,6 @@ const CHECKPOINT_POLL: Duration = Duration::from_secs(1);
 
 /// Wait until a deployment is in a state
 ///
-/// `stable`: the newest spec runs. `running`: the job is RUNNING. `suspended`, `finished`, `deleted`.
-/// `checkpoint`: the present run has completed one (high availability of type kubernetes).
-/// `condition=NAME` or `condition=NAME=VALUE`: a condition has that status, `True` without a value.
 /// Ends with 0 when it is so, with 1 as soon as it cannot become so without a person, with 124 when the
 /// time is over.
 #[derive(Clone, Debug, clap::Args)]
@@ -33,6 +30,13 @@ pub struct Args {
     #[arg(add = ArgValueCandidates::new(complete::deployments))]
     pub name: String,
     /// The state: `stable`, `running`, `suspended`, `finished`, `checkpoint`, `deleted`, `condition=…`
+    ///
+    /// `stable` means that the newest spec runs, `running` that the job is RUNNING with any.
+    ///
+    /// `checkpoint` means that the present run has completed one, which the high availability of type kubernetes tells.
+    ///
+    /// `condition=NAME` and `condition=NAME=VALUE` mean that a condition of the resource has that status, `True` without a
+    /// value.
     #[arg(long = "for", value_name = "STATE")]
     pub state: Awaited,
     /// How long to wait: `90s`, `5m`, `1h`

@@ -41,7 +41,10 @@ use talk::{Talk, interruptible};
 use crate::failure::Failure;
 use crate::output::TextOrJson;
 
-/// Jobs of a bare Flink
+/// Deploy, update and end jobs of a Flink without Kubernetes, by its REST interface
+///
+/// What flink-deployer did, with its flags and variables. There is no state but Flink's: a command that was cut off is gone on
+/// with by running it again.
 #[derive(Clone, Debug, clap::Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 pub struct Args {
@@ -53,28 +56,23 @@ pub struct Args {
 
 /// The commands.
 #[derive(Clone, Debug, Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "a command is told of by the doc comment of its arguments, which one here would hide"
+)]
 pub enum Command {
-    /// List the jobs that Flink knows
     #[command(visible_alias = "l")]
     List(list::Args),
-    /// Start a job from a jar, and wait until it runs
     #[command(visible_alias = "d")]
     Deploy(Box<deploy_command::Args>),
-    /// Replace a running job by a new version that goes on with its state
     #[command(visible_alias = "u")]
     Update(Box<update_command::Args>),
-    /// End a job: `cancel` without a savepoint, `stop` with one
     #[command(visible_alias = "t")]
     Terminate(terminate::Args),
-    /// Stop a job with a savepoint, and print the savepoint's path
     Stop(stop_command::Args),
-    /// Cancel a job, without a savepoint
     Cancel(cancel::Args),
-    /// Take a savepoint of a running job, and print its path
     Savepoint(savepoint::Args),
-    /// Say how a job is
     Status(status::Args),
-    /// Print the log of the JobManager, or of TaskManagers
     Logs(logs::Args),
 }
 

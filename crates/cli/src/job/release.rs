@@ -38,7 +38,7 @@ pub struct ReleaseArgs {
     #[arg(long, visible_alias = "pa", value_name = "WORDS", allow_hyphen_values = true)]
     pub program_args: Vec<String>,
     /// Leave out state of the savepoint that belongs to no operator
-    #[arg(long, visible_alias = "anrs", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    #[arg(long, visible_alias = "anrs", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub allow_non_restored_state: bool,
     /// How long the job may take until it runs: `90s`, `5m`, `1h`
     #[arg(long, value_name = "TIME", default_value = "5m", value_parser = parse_timeout)]

@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod bare_flink;
+mod exit_codes;
 mod laptop;
 mod offline;
 mod support;

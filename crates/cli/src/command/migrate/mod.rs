@@ -10,13 +10,19 @@ use crate::connection::ConnectionArgs;
 use crate::failure::Failure;
 
 /// Say what changes when drey takes the place of another tool
+///
+/// Changes nothing: what is said is for a person to do.
 #[derive(Clone, Debug, clap::Subcommand)]
+#[expect(
+    missing_docs,
+    reason = "a command is told of by the doc comment of its arguments, which one here would hide"
+)]
 pub enum Command {
-    /// From Heimdall: which of its settings are taken over
     Heimdall(HeimdallArgs),
-    /// From flink-deployer: the lines of a pipeline, and what each does differently
     Deployer(DeployerArgs),
-    /// From the Java operator: its configuration and its resources, one by one
+    /// Say which keys and resources of the Java operator are taken over
+    ///
+    /// Reads its configuration and the resources of a cluster, one by one.
     Operator,
 }
 
@@ -31,6 +37,8 @@ pub struct HeimdallArgs {
 }
 
 /// Translate the lines of a pipeline that call flink-deployer
+///
+/// Says of each what drey does differently.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeployerArgs {
     /// Files of a pipeline, in any format that holds command lines; `-` for standard input

@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn object(kind: FlinkKind, spec: serde_json::Value) -> DynamicObject {
+    fn object(kind: FlinkKind, spec: &serde_json::Value) -> DynamicObject {
         let mut object = DynamicObject::new("a", &kind.resource()).within("n").data(json!({"spec": spec}));
         object.types = Some(kube::core::TypeMeta {
             api_version: kind.resource().api_version,
@@ -223,7 +223,7 @@ mod tests {
             (FlinkKind::Snapshot, json!({}), true, "kept"),
         ];
         for (kind, spec, is_taken, words) in expected {
-            let row = row(kind, object(kind, spec), &Defaults::default());
+            let row = row(kind, object(kind, &spec), &Defaults::default());
             assert_eq!(row.is_taken, is_taken, "{kind:?}: {}", row.words);
             assert!(row.words.contains(words), "{kind:?}: {}", row.words);
         }
@@ -247,7 +247,7 @@ mod tests {
         let spec = json!({"flinkVersion": "v1_20", "image": "flink:1.20", "serviceAccount": "flink", "job": job,
             "flinkConfiguration": {"high-availability.type": "kubernetes", "high-availability.storageDir": "/h"},
             "jobManager": {"resource": {"cpu": 1, "memory": "2g"}}, "taskManager": {"resource": {"cpu": 1, "memory": "2g"}}});
-        let object = object(FlinkKind::Deployment, spec);
+        let object = object(FlinkKind::Deployment, &spec);
         assert_eq!(problems(&object, &defaults), BTreeSet::new(), "directories of the operator count");
         assert_ne!(problems(&object, &Defaults::default()), BTreeSet::new());
         assert!(broken[0].contains("config.yaml cannot be read"), "{broken:#?}");

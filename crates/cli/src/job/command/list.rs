@@ -11,12 +11,14 @@ use crate::output::{self, TextOrJson};
 use crate::table::Table;
 
 /// List the jobs that Flink knows
+///
+/// Those that began last first; jobs that have ended are among them for as long as Flink keeps them.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
-    /// `text` for people, `json` for programs
+    /// Output: `text` or `json`
     #[arg(short, long, value_enum, default_value_t)]
     pub output: TextOrJson,
-    /// Without the line of headings
+    /// Leave the headings out
     #[arg(long)]
     pub no_headers: bool,
 }

@@ -13,6 +13,8 @@ use crate::job::{identity, limits};
 use crate::output::line;
 
 /// Take a savepoint of a running job, and print its path
+///
+/// The job runs on. What of it comes after the savepoint is not in it: to move a job, stop it with `drey job stop`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Name of the job, whole; `NAME*` means any name that begins so; or its id

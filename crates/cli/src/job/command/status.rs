@@ -17,7 +17,7 @@ use crate::output::{self, TextOrJson, line};
 pub struct Args {
     /// Name of the job, whole; `NAME*` means any name that begins so; or its id
     pub name: String,
-    /// `text` for people, `json` for programs
+    /// Output: `text` or `json`
     #[arg(short, long, value_enum, default_value_t)]
     pub output: TextOrJson,
 }

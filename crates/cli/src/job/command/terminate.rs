@@ -8,6 +8,8 @@ use crate::job::flink::Session;
 use crate::job::names::JobName;
 
 /// End a job: `cancel` without a savepoint, `stop` with one
+///
+/// flink-deployer's command, for pipelines that have it; `drey job stop` and `drey job cancel` are the same without a mode.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Args {
     /// Name of the job, whole; `NAME*` means any name that begins so; or its id

@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long, visible_alias = "sd", value_name = "DIRECTORY")]
     pub savepoint_dir: Option<String>,
     /// Start the job if none of that name runs
-    #[arg(long, visible_alias = "fbd", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
+    #[arg(long, visible_alias = "fbd", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub fallback_to_deploy: bool,
     /// Leave the new version as it is if it does not come up
     #[arg(long)]

@@ -21,6 +21,8 @@ use crate::place::Place;
 const START_TIMEOUT: Duration = Duration::from_secs(180);
 /// How often it is looked whether the job runs.
 const LOOK: Duration = Duration::from_millis(50);
+/// How large the command line alone may be.
+const SMALL_BYTES_MAX: u64 = 5_000_000;
 /// How much longer a start by drey may take than one by hand.
 const RATIO_MAX: f64 = 1.15;
 
@@ -47,6 +49,9 @@ pub(crate) struct SizeArgs {
     /// The binary
     #[arg(long)]
     drey: PathBuf,
+    /// The binary with the command line alone
+    #[arg(long)]
+    small: PathBuf,
     /// The jar of the examples
     #[arg(long)]
     jar: PathBuf,
@@ -78,7 +83,8 @@ pub(crate) fn local(args: &LocalArgs) -> Result<()> {
     Ok(())
 }
 
-fn median(seconds: &mut [f64]) -> f64 {
+/// The middle one.
+pub(crate) fn median(seconds: &mut [f64]) -> f64 {
     seconds.sort_by(f64::total_cmp);
     seconds[seconds.len() / 2]
 }
@@ -225,10 +231,19 @@ fn get(port: u16, path: &str) -> Result<String> {
     Ok(text)
 }
 
-/// Size of the binary and its resident memory while one job runs.
+/// The sizes of both binaries, and that of the small one beside its goal.
+pub(crate) fn print_sizes(drey: &Path, small: &Path) -> Result<()> {
+    println!("binary: {} bytes", std::fs::metadata(drey)?.len());
+    println!(
+        "binary with the command line alone: {} bytes, goal {SMALL_BYTES_MAX}",
+        std::fs::metadata(small)?.len()
+    );
+    Ok(())
+}
+
+/// Sizes of the binaries, and the resident memory while one job runs.
 pub(crate) fn size(args: &SizeArgs) -> Result<()> {
-    let bytes = std::fs::metadata(&args.drey)?.len();
-    println!("binary: {bytes} bytes");
+    print_sizes(&args.drey, &args.small)?;
     let temporary = tempfile::tempdir()?;
     let mut laptop = Laptop::new(&args.drey, &temporary.path().join("work"))?;
     let jar = std::fs::canonicalize(&args.jar)?;

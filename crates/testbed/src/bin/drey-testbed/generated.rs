@@ -65,7 +65,8 @@ fn dashboard_api() -> Result<String> {
 
 fn exit_codes() -> String {
     format!(
-        "{GENERATED}# Exit codes\n\nHow a command of `drey` ends, as the number that the shell sees.\n\n{}",
+        "{GENERATED}# Exit codes\n\nHow a command of `drey` ends, as the number that the shell sees. \
+         `crates/drey/tests/binary/exit_codes.rs` has a command for each.\n\n{}",
         drey_cli::exit::table_markdown()
     )
 }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 
 mod bad_input;
 mod bench;
+mod bench_cli;
 mod bench_dashboard;
 mod chart;
 mod cluster_scenarios;
@@ -72,7 +73,9 @@ enum Part {
     Soak(soak::Args),
     /// Time from `drey up` to RUNNING beside that of Flink's scripts
     BenchLocal(bench::LocalArgs),
-    /// Size of the binary, and its memory with one job
+    /// How long drey's command line takes beside Flink's own
+    BenchCli(bench_cli::Args),
+    /// Sizes of the binaries, and the memory with one job
     BenchSize(bench::SizeArgs),
     /// Memory, processor time and latency with thousands of deployments, beside those of the Java operator
     BenchFleet(fleet::Args),
@@ -107,6 +110,7 @@ fn main() -> ExitCode {
         Part::Tools(args) => tools::run(&args),
         Part::Soak(args) => soak::run(&args),
         Part::BenchLocal(args) => bench::local(&args),
+        Part::BenchCli(args) => bench_cli::run(&args),
         Part::BenchSize(args) => bench::size(&args),
         Part::BenchFleet(args) => fleet::run(&args),
         Part::BenchDashboard(args) => bench_dashboard::run(&args),

@@ -88,6 +88,16 @@ impl SessionCluster {
         Ok(answer)
     }
 
+    /// The directory of its configuration, by which Flink's own client finds it.
+    pub(crate) fn configuration(&self) -> PathBuf {
+        self.directory.join("conf")
+    }
+
+    /// The directory of its logs.
+    pub(crate) fn logs(&self) -> PathBuf {
+        self.directory.join("log")
+    }
+
     /// The directory for savepoints, as an address.
     pub(crate) fn savepoints(&self) -> String {
         format!("file://{}", self.directory.join("savepoints").display())
