@@ -1,4 +1,6 @@
-// Every page in both themes, also narrow, through axe: no violation of WCAG 2.2 AA is let through.
+// Every page in both themes, also narrow, through axe: no violation of WCAG 2.2 AA is let through. A picture of each is
+// written to the directory DREY_PICTURES, for people to look at.
+import { mkdirSync } from 'node:fs';
 import { AxeBuilder } from '@axe-core/playwright';
 import { fail, jobPath, oneOfEach, settled, url, withBrowser } from './browser.mjs';
 
@@ -6,8 +8,11 @@ const TAGS = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'];
 const TABS = ['', 'timeline', 'checkpoints', 'snapshots', 'graph', 'logs', 'exceptions', 'metrics', 'yaml'];
 let pages = 0;
 let violations = 0;
+const pictures = process.env.DREY_PICTURES;
+if (pictures) mkdirSync(pictures, { recursive: true });
 
 async function examine(page, name) {
+  if (pictures) await page.screenshot({ path: `${pictures}/${name.replace(/[^a-z0-9]+/gi, '-')}.png` });
   const { violations: found } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
   pages += 1;
   for (const violation of found) {
@@ -80,4 +85,4 @@ for (const [colorScheme, width] of [['light', 1440], ['dark', 1440], ['light', 3
   });
 }
 
-console.log(`axe: ${pages} pages, ${violations} violations`);
+console.log(`axe: ${pages} pages, ${violations} violations${pictures ? `; pictures in ${pictures}` : ''}`);

@@ -120,6 +120,7 @@ pub(crate) fn job(drey: &Path, jar: &Path, counts: &mut Counts) -> Result<()> {
 pub(crate) fn dashboard(drey: &Path, jar: &Path, counts: &mut Counts) -> Result<()> {
     let mut dashboard = over("dev", "dashboard", drey, jar);
     dashboard.arg("--ui").arg(needs::front_end()?);
+    dashboard.arg("--pictures").arg(target_directory()?.join("dashboard-pictures"));
     counted(dashboard, counts)
 }
 

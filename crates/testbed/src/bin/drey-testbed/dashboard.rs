@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Minor version of Flink
     #[arg(long, default_value = "1.20")]
     flink: String,
+    /// Directory for a picture of each page in both themes
+    #[arg(long)]
+    pictures: Option<PathBuf>,
     /// Directory to work in; kept when a step fails
     #[arg(long)]
     directory: Option<PathBuf>,
@@ -54,11 +57,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut story = Story::new(laptop, LedgerJob::new(&args.flink, &jar, output));
     story.step("dashboard: a job runs", first_deployment);
     story.step("dashboard: odd resources beside it", |story| odd_resources(&story.place));
+    let pictures = args.pictures.as_deref().map(std::path::absolute).transpose()?;
+    let pictures = pictures.map(|directory| directory.to_string_lossy().into_owned());
     for walk in WALKS {
-        story.step(&format!("dashboard: {walk}"), |story| browse(&story.place, &ui, walk, None));
+        let pictures = pictures.as_deref().map(|directory| ("DREY_PICTURES", directory));
+        story.step(&format!("dashboard: {walk}"), |story| browse(&story.place, &ui, walk, pictures));
     }
     let job = format!("default/flinkdeployments/{NAME}");
-    story.step("dashboard: Flink's own pages", |story| browse(&story.place, &ui, "flink-pages", Some(&job)));
+    let of_job = Some(("DREY_JOB", job.as_str()));
+    story.step("dashboard: Flink's own pages", |story| browse(&story.place, &ui, "flink-pages", of_job));
     story.step("dashboard: the JobManager is killed", |story| {
         let address = address(&story.place)?;
         walk_asking(&ui, "job-manager-outage", &address, &[("DREY_JOB", &job)], &mut |_| {
@@ -67,7 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     });
     story.step("dashboard: its server and the API server go away", |_| outages::run(&drey, &ui));
     story.step("dashboard: actions", |story| {
-        browse(&story.place, &ui, "actions", Some(&job))?;
+        browse(&story.place, &ui, "actions", of_job)?;
         must_be_whole(&story.job.report()?)
     });
     story.conclude(temporary, args.directory.is_some())
@@ -84,9 +91,8 @@ fn address(laptop: &Laptop) -> Result<String> {
 }
 
 /// Runs one walk of the front end against the dashboard of `laptop`.
-fn browse(laptop: &Laptop, ui: &Path, name: &str, job: Option<&str>) -> Result<()> {
-    let job = job.map(|job| ("DREY_JOB", job));
-    walk(ui, name, &address(laptop)?, job.as_slice())
+fn browse(laptop: &Laptop, ui: &Path, name: &str, variable: Option<(&str, &str)>) -> Result<()> {
+    walk(ui, name, &address(laptop)?, variable.as_slice())
 }
 
 /// What drey does not act on, or cannot read: rows all the same.
