@@ -1,5 +1,6 @@
 //! What a person asks for, as a patch of the resource. Pure. Refuses to send it.
 
+use crate::rollback;
 use crate::story::Story;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -22,6 +23,8 @@ pub enum Action {
     Rescale,
     /// Another image.
     UpgradeImage,
+    /// The last spec that ran well.
+    Rollback,
     /// Start again from a given snapshot, giving the present state up.
     Restore,
     /// Take the resource away.
@@ -30,7 +33,7 @@ pub enum Action {
 
 impl Action {
     /// Every action, in the order of its button.
-    pub const ALL: [Action; 9] = [
+    pub const ALL: [Action; 10] = [
         Action::Savepoint,
         Action::Checkpoint,
         Action::Suspend,
@@ -38,6 +41,7 @@ impl Action {
         Action::Restart,
         Action::Rescale,
         Action::UpgradeImage,
+        Action::Rollback,
         Action::Restore,
         Action::Delete,
     ];
@@ -52,6 +56,7 @@ impl Action {
             Self::Restart => "restart",
             Self::Rescale => "rescale",
             Self::UpgradeImage => "upgradeImage",
+            Self::Rollback => "rollback",
             Self::Restore => "restore",
             Self::Delete => "delete",
         }
@@ -75,6 +80,7 @@ impl Action {
             }
             Self::Suspend if story.is_suspended() => Some("it is suspended".to_owned()),
             Self::Resume if !story.is_suspended() => Some("it is not suspended".to_owned()),
+            Self::Rollback => rollback::patch(story).err(),
             _ => None,
         }
     }
@@ -118,6 +124,8 @@ impl Action {
                 }
                 spec
             }
+            Self::Rollback => rollback::patch(story)
+                .map_err(|_| ("lastStableSpec", "another spec that was stable is expected"))?,
             Self::Restore => {
                 let path = wanted.path.as_deref().map(str::trim).filter(|path| !path.is_empty());
                 let path = path.ok_or(("path", "the path of a savepoint or checkpoint is expected"))?;

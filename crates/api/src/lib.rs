@@ -30,6 +30,7 @@ pub mod operator;
 pub mod options;
 mod process_memory;
 pub mod reconciled;
+pub mod rollback;
 pub mod schedule;
 pub mod secrets;
 pub mod story;

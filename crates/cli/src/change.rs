@@ -7,7 +7,6 @@ use drey_api::change::{Action, Particulars, merge};
 use drey_api::effect::{self, Outcome};
 use drey_api::kinds;
 use kube::api::{Patch, PatchParams};
-use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use crate::command::restart::fetch;
@@ -28,6 +27,9 @@ pub struct ChangeArgs {
     #[arg(short, long)]
     pub yes: bool,
 }
+
+/// How often a patch is sent while the status under it moves.
+const TRIES_MAX: u32 = 20;
 
 /// Asks for `action` on the deployment `name`. `None` when that was only tried.
 ///
@@ -58,14 +60,31 @@ pub(crate) async fn ask(
         return Ok(None);
     }
     is_meant(args, &outcome, name)?;
-    let mut patch = patch;
-    // Whoever was told what will happen is not surprised by what somebody else has changed meanwhile.
-    patch["metadata"] = json!({ "resourceVersion": current.object.metadata.resource_version });
-    let patched: DynamicObject = deployments(connection)
-        .patch(name, &PatchParams::default(), &Patch::Merge(&patch))
-        .await
-        .map_err(|error| Failure::from_kube(&error, &object))?;
-    View::from_object(patched).map(Some)
+    send(connection, &current, patch).await.map(Some)
+}
+
+/// Sends a patch of what was looked at. Whoever was told what will happen is not surprised by a spec that somebody else has
+/// written meanwhile; what drey writes to the status of a job that is being upgraded is no surprise.
+async fn send(connection: &Connection, current: &View, mut patch: Value) -> Result<View, Failure> {
+    let (api, object) = (deployments(connection), current.object_name());
+    let mut version = current.object.metadata.resource_version.clone();
+    for _ in 0..TRIES_MAX {
+        patch["metadata"] = json!({ "resourceVersion": version });
+        let sent = api.patch(&current.name, &PatchParams::default(), &Patch::Merge(&patch)).await;
+        match sent {
+            Ok(patched) => return View::from_object(patched),
+            Err(kube::Error::Api(status)) if status.is_conflict() => {}
+            Err(error) => return Err(Failure::from_kube(&error, &object)),
+        }
+        let newest = fetch(connection, &current.name).await?;
+        if newest.generation != current.generation {
+            break;
+        }
+        version = newest.object.metadata.resource_version;
+    }
+    Err(Failure::new(Kind::Conflict, "somebody else has changed it meanwhile")
+        .on(object)
+        .hint("look at it and run the command again"))
 }
 
 fn changed(current: &View, patch: &Value) -> Result<kinds::FlinkDeploymentSpec, Failure> {
@@ -86,7 +105,7 @@ fn as_yaml(patch: &Value) -> Result<String, Failure> {
 ///
 /// # Errors
 /// An answer that was not yes, or nobody to ask.
-pub(crate) fn is_meant(args: &ChangeArgs, outcome: &Outcome, name: &str) -> Result<(), Failure> {
+fn is_meant(args: &ChangeArgs, outcome: &Outcome, name: &str) -> Result<(), Failure> {
     if outcome.dangerous && !args.yes { must_mean_it(name) } else { Ok(()) }
 }
 

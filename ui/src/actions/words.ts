@@ -20,6 +20,7 @@ export const ACTION_WORDS: Record<ActionName, ActionWords> = {
   restart: { label: 'Restart', verb: 'Restart', about: 'Stops the job and starts it with its state.', icon: 'turn', asks: 'nothing', bulk: true },
   rescale: { label: 'Rescale', verb: 'Rescale', about: 'Starts the job again at another parallelism.', icon: 'columns', asks: 'parallelism', bulk: false },
   upgradeImage: { label: 'Upgrade image', verb: 'Upgrade', about: 'Starts the job again with another image.', icon: 'up', asks: 'image', bulk: false },
+  rollback: { label: 'Roll back', verb: 'Roll back', about: 'Goes back to the last spec that ran well, with its state.', icon: 'turn', asks: 'nothing', bulk: false },
   restore: { label: 'Restore', verb: 'Restore', about: 'Starts the job from a snapshot of before.', icon: 'clock', asks: 'path', bulk: false },
   delete: { label: 'Delete', verb: 'Delete', about: 'Takes the resource away.', icon: 'cross', asks: 'dispose', bulk: true },
 };

@@ -46,6 +46,6 @@ export type EditAnswer = Types['EditAnswer'];
 export type Problem = Types['Refusal'];
 
 export const ACTIONS = [
-  'savepoint', 'checkpoint', 'suspend', 'resume', 'restart', 'rescale', 'upgradeImage', 'restore', 'delete',
+  'savepoint', 'checkpoint', 'suspend', 'resume', 'restart', 'rescale', 'upgradeImage', 'rollback', 'restore', 'delete',
 ] as const;
 export type ActionName = (typeof ACTIONS)[number];

@@ -53,7 +53,7 @@ pub struct WaitArgs {
 ///
 /// # Errors
 /// Another kind before the slash.
-pub(crate) fn deployment_name(text: &str) -> Result<&str, Failure> {
+pub fn deployment_name(text: &str) -> Result<&str, Failure> {
     match text.split_once('/') {
         None => Ok(text),
         Some((kind, name)) if FlinkKind::from_name(kind) == Some(FlinkKind::Deployment) => Ok(name),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use drey_cli::Command;
-use drey_cli::command::proxy;
+use drey_cli::command::{deployment_name, proxy};
 use drey_cli::connection::ConnectionArgs;
 use drey_cli::failure::{Failure, Kind};
 
@@ -60,7 +60,7 @@ async fn proxy_on_this_machine(
     root: PathBuf,
 ) -> Result<(), Failure> {
     let namespace = connection.connect().await?.namespace;
-    let name = args.name.clone();
+    let name = deployment_name(&args.name)?.to_owned();
     let find = move || job_manager::address(&root, &namespace, &name);
     if find().is_none() {
         return Err(Failure::new(Kind::NotFound, "no cluster of it runs here")
