@@ -40,6 +40,28 @@ async fn an_action_is_said_first_and_then_a_patch() {
 }
 
 #[tokio::test]
+async fn the_way_back_is_to_the_last_spec_that_ran_well() {
+    let world = World::start(Setup::default()).await;
+    world.deployment("a", 2).await;
+    let path = format!("{A}/actions/rollback");
+    let (status, refused) = world.post(&path, &json!({})).await;
+    let message = &refused["error"]["message"];
+    assert_eq!((status, message), (409, &json!("no spec of it was ever stable")));
+    let record = json!({ "spec": spec(&world).await, "resource_metadata":
+        { "apiVersion": "flink.apache.org/v1beta1", "metadata": { "generation": 1 } } });
+    let record = record.to_string();
+    world.set_status("a", json!({ "reconciliationStatus": { "lastStableSpec": record } })).await;
+    let (status, refused) = world.post(&path, &json!({})).await;
+    let message = &refused["error"]["message"];
+    assert_eq!((status, message), (409, &json!("it has the last stable spec already")));
+    world.post(&format!("{A}/actions/rescale"), &json!({ "parallelism": 4 })).await;
+    let (_, told) = world.post(&path, &json!({ "dryRun": true })).await;
+    assert_eq!(told["patch"], "spec:\n  job:\n    parallelism: 2\n", "{told}");
+    let (status, done) = world.post(&path, &json!({})).await;
+    assert_eq!((status, &done["row"]["parallelism"]), (200, &json!(2)), "{done}");
+}
+
+#[tokio::test]
 async fn what_may_cost_state_asks_for_the_name() {
     let world = World::start(Setup::default()).await;
     world.deployment("a", 2).await;
