@@ -58,11 +58,12 @@ export async function fleetOf(page, query = 'limit=200') {
   return answer.json();
 }
 
-/** One resource of each type that the fleet has, an application first. */
+/** One resource of each type that the fleet has, an application first; one that runs has more to show. */
 export async function oneOfEach(page) {
   const found = new Map();
   // Snapshots are shown to those who ask for them.
   const rows = [...(await fleetOf(page)).rows, ...(await fleetOf(page, 'limit=1&q=type:snapshot')).rows];
+  rows.sort((a, b) => Number(b.jobState === 'RUNNING') - Number(a.jobState === 'RUNNING'));
   for (const row of rows) if (!found.has(row.type)) found.set(row.type, row);
   const types = ['application', 'sessionJob', 'session', 'blueGreen', 'snapshot'];
   return types.map((type) => found.get(type)).filter((row) => row !== undefined);

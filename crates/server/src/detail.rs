@@ -140,7 +140,7 @@ pub(crate) fn describe(row: Arc<Row>, object: &Value, may: May, now: i64) -> Det
         restored_from: story.as_ref().and_then(restored),
         job_id: story.as_ref().and_then(|story| story.job_id().map(str::to_owned)),
         changes: match (&story, &deployed) {
-            (Some(story), Some(deployed)) => changes(deployed, &story.spec),
+            (Some(story), Some(deployed)) => awaited(deployed, &story.spec),
             _ => Vec::new(),
         },
         gitops: row.gitops.map(|tool| GitOps {
@@ -157,15 +157,29 @@ pub(crate) fn describe(row: Arc<Row>, object: &Value, may: May, now: i64) -> Det
     }
 }
 
+/// Each field in which a spec differs from the deployed one.
 pub(crate) fn changes(deployed: &FlinkDeploymentSpec, wanted: &FlinkDeploymentSpec) -> Vec<Change> {
-    let change = diff::compare(deployed, wanted);
-    let changes = change.map(|change| change.changes).unwrap_or_default();
-    let change = |change: diff::FieldChange| Change {
-        field: format!("spec.{}", change.path),
-        from: change.from,
-        to: change.to,
-    };
-    changes.into_iter().map(change).collect()
+    differences(deployed, wanted).map(Change::of).collect()
+}
+
+/// Those of them that the job still has to take up. How it is upgraded is none: a first deployment is on record as
+/// stateless, whatever its resource says.
+fn awaited(deployed: &FlinkDeploymentSpec, wanted: &FlinkDeploymentSpec) -> Vec<Change> {
+    let counts = |change: &diff::FieldChange| change.effect != diff::Effect::Ignore;
+    differences(deployed, wanted).filter(counts).map(Change::of).collect()
+}
+
+fn differences(
+    deployed: &FlinkDeploymentSpec,
+    wanted: &FlinkDeploymentSpec,
+) -> impl Iterator<Item = diff::FieldChange> {
+    diff::compare(deployed, wanted).map(|change| change.changes).unwrap_or_default().into_iter()
+}
+
+impl Change {
+    fn of(change: diff::FieldChange) -> Change {
+        Change { field: format!("spec.{}", change.path), from: change.from, to: change.to }
+    }
 }
 
 fn conditions(object: &Value) -> Vec<Condition> {
@@ -312,6 +326,20 @@ mod tests {
         assert_eq!(detail.conditions[0].since, Some(1_000));
         let progress = detail.progress.expect("under way");
         assert_eq!(progress.waiting.as_deref(), Some("the job is being stopped with a savepoint"));
+    }
+
+    #[test]
+    fn a_first_deployment_that_is_stable_waits_for_nothing() {
+        let mut object = upgrading();
+        object["spec"]["job"]["parallelism"] = json!(2);
+        object["spec"]["job"]["upgradeMode"] = json!("savepoint");
+        let record =
+            object.pointer("/status/reconciliationStatus/lastReconciledSpec").and_then(Value::as_str);
+        let mut record: Value = serde_json::from_str(record.expect("a record")).expect("JSON");
+        record["spec"]["job"]["upgradeMode"] = json!("stateless");
+        object["status"]["reconciliationStatus"]["lastReconciledSpec"] = json!(record.to_string());
+        let changes = detail(&object).changes;
+        assert!(changes.is_empty(), "{:?}", changes.iter().map(|change| &change.field).collect::<Vec<_>>());
     }
 
     #[test]
