@@ -1,5 +1,7 @@
 //! Objects below those that own them, as text and as JSON. Refuses to know how objects are fetched.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -112,20 +114,15 @@ fn pod(object: &Value) -> String {
 /// when no owner is recorded at all.
 #[must_use]
 pub fn grow(root: Part, parts: Vec<Part>) -> Branch {
-    let (mut mine, rest): (Vec<Part>, Vec<Part>) = {
-        let is_known = |uid: &str| uid != root.uid && parts.iter().any(|part| part.uid == uid);
-        let below_root: Vec<bool> =
-            parts.iter().map(|part| !part.owner.as_deref().is_some_and(is_known)).collect();
-        let mut below_root = below_root.into_iter();
-        parts.into_iter().partition(|_| below_root.next().unwrap_or_default())
-    };
+    let known: BTreeSet<String> = parts.iter().map(|part| part.uid.clone()).collect();
+    let is_below_another = |part: &Part| part.owner.as_ref().is_some_and(|owner| known.contains(owner));
+    let (mut rest, mut mine): (Vec<Part>, Vec<Part>) = parts.into_iter().partition(is_below_another);
     for part in &mut mine {
         let is_of_flink = part.object.starts_with("flink");
         if part.owner.is_none() && !is_of_flink {
             part.detail = format!("{}; kept when the cluster goes", part.detail);
         }
     }
-    let mut rest = rest;
     let children = mine.into_iter().map(|part| branch(part, &mut rest)).collect();
     sorted(Branch { part: root, children })
 }

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap_complete::engine::ArgValueCandidates;
+use kube::Api;
 use kube::client::ClientBuilder;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, DynamicObject};
 use tower::filter::FilterLayer;
 
 use crate::complete;
@@ -66,6 +68,18 @@ pub struct Connection {
     pub state_directory: Option<PathBuf>,
     /// Address of the API server without its path, which may hold a secret.
     pub server: String,
+}
+
+impl Connection {
+    /// Objects of a kind, in the connection's namespace or in all of them.
+    #[must_use]
+    pub fn api(&self, resource: &ApiResource, all_namespaces: bool) -> Api<DynamicObject> {
+        if all_namespaces {
+            Api::all_with(self.client.clone(), resource)
+        } else {
+            Api::namespaced_with(self.client.clone(), &self.namespace, resource)
+        }
+    }
 }
 
 /// The connection of an operator.

@@ -210,7 +210,7 @@ impl Failure {
 }
 
 /// The innermost cause, which is the one that helps.
-fn root(error: &dyn std::error::Error) -> String {
+pub(crate) fn root(error: &dyn std::error::Error) -> String {
     let mut innermost: &dyn std::error::Error = error;
     while let Some(source) = innermost.source() {
         innermost = source;

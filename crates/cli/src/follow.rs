@@ -41,8 +41,7 @@ pub struct Followed<'a> {
 /// The deployments of a connection's namespace.
 #[must_use]
 pub fn deployments(connection: &Connection) -> Api<DynamicObject> {
-    let resource = FlinkKind::Deployment.resource();
-    Api::namespaced_with(connection.client.clone(), &connection.namespace, &resource)
+    connection.api(&FlinkKind::Deployment.resource(), false)
 }
 
 /// Looks at every change of a deployment until the judgement is final.

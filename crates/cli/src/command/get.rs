@@ -61,7 +61,7 @@ pub struct Args {
 /// Why the objects could not be listed; `not-found` when a named one does not exist.
 pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
     let (kind, names) = selection(args)?;
-    let listing = Listing { args, kind, api: api(args, kind, connection) };
+    let listing = Listing { args, kind, api: connection.api(&kind.resource(), args.all_namespaces) };
     if !names.is_empty() && (args.all_namespaces || args.selector.is_some()) {
         let message = "a name cannot be combined with `-A` or `-l`";
         return Err(Failure::new(Kind::Usage, message));
@@ -100,15 +100,6 @@ fn selection(args: &Args) -> Result<(FlinkKind, Vec<String>), Failure> {
     match FlinkKind::from_name(first) {
         Some(kind) => Ok((kind, args.names.clone())),
         None => Ok((FlinkKind::Deployment, std::iter::once(first).chain(&args.names).cloned().collect())),
-    }
-}
-
-fn api(args: &Args, kind: FlinkKind, connection: &Connection) -> Api<DynamicObject> {
-    let resource = kind.resource();
-    if args.all_namespaces {
-        Api::all_with(connection.client.clone(), &resource)
-    } else {
-        Api::namespaced_with(connection.client.clone(), &connection.namespace, &resource)
     }
 }
 

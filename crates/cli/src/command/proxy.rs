@@ -25,7 +25,7 @@ use super::deployment_name;
 use super::restart::fetch;
 use crate::complete;
 use crate::connection::Connection;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, root};
 use crate::output::{line, say};
 
 /// The largest body that is passed on through the API server, which takes it as a whole.
@@ -137,10 +137,9 @@ impl Proxy {
                 }
                 answer
             }
-            Err(error) => text(
-                StatusCode::BAD_GATEWAY,
-                &format!("the JobManager cannot be reached: {}", innermost(&*error)),
-            ),
+            Err(error) => {
+                text(StatusCode::BAD_GATEWAY, &format!("the JobManager cannot be reached: {}", root(&*error)))
+            }
         }
     }
 
@@ -184,14 +183,6 @@ impl Proxy {
             }
         }
     }
-}
-
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut innermost = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
 }
 
 fn text(status: StatusCode, words: &str) -> Answer {

@@ -7,7 +7,7 @@ use drey_api::memory::Amount;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::deployment_name;
@@ -119,11 +119,7 @@ type Used = BTreeMap<(String, String, String), Usage>;
 async fn used(args: &Args, connection: &Connection) -> Result<Option<Used>, Failure> {
     let metrics = GroupVersionKind::gvk("metrics.k8s.io", "v1beta1", "PodMetrics");
     let resource = ApiResource::from_gvk_with_plural(&metrics, "pods");
-    let api: Api<DynamicObject> = if args.all_namespaces {
-        Api::all_with(connection.client.clone(), &resource)
-    } else {
-        Api::namespaced_with(connection.client.clone(), &connection.namespace, &resource)
-    };
+    let api = connection.api(&resource, args.all_namespaces);
     let found = match api.list(&ListParams::default().labels("app")).await {
         Ok(found) => found,
         Err(error) => {
@@ -158,12 +154,7 @@ async fn of_deployments(
     connection: &Connection,
     used: Option<&Used>,
 ) -> Result<Vec<Row>, Failure> {
-    let resource = FlinkKind::Deployment.resource();
-    let api: Api<DynamicObject> = if args.all_namespaces {
-        Api::all_with(connection.client.clone(), &resource)
-    } else {
-        deployments(connection)
-    };
+    let api = connection.api(&FlinkKind::Deployment.resource(), args.all_namespaces);
     let found = api
         .list(&ListParams::default())
         .await

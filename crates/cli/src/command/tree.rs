@@ -6,18 +6,17 @@ use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::api::networking::v1::Ingress;
-use kube::Api;
 use kube::api::ListParams;
-use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use super::deployment_name;
+use super::restart::fetch;
 use crate::branches::{Branch, Part, grow};
 use crate::complete;
 use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::{Failure, Kind};
-use crate::follow::deployments;
 use crate::kinds::FlinkKind;
 use crate::output::{self, TextOrJson, say};
 
@@ -41,10 +40,7 @@ pub struct Args {
 /// When the deployment does not exist or cannot be read. Kinds that this user may not list are left out, and named.
 pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
     let name = deployment_name(&args.name)?;
-    let object = FlinkKind::Deployment.object(name);
-    let found =
-        deployments(connection).get(name).await.map_err(|error| Failure::from_kube(&error, &object))?;
-    let view = View::from_object(found)?;
+    let view = fetch(connection, name).await?;
     let listings = kinds(name).into_iter().map(|listed| list(connection, listed));
     let mut parts = Vec::new();
     for listing in join_all(listings).await {
@@ -108,8 +104,7 @@ fn kinds(name: &str) -> Vec<Listed> {
 }
 
 async fn list(connection: &Connection, listed: Listed) -> Result<Vec<Part>, Failure> {
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(connection.client.clone(), &connection.namespace, &listed.resource);
+    let api = connection.api(&listed.resource, false);
     let parameters = ListParams { label_selector: listed.labels, ..ListParams::default() };
     let found =
         api.list(&parameters).await.map_err(|error| Failure::from_kube(&error, &listed.resource.plural))?;
