@@ -7,18 +7,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use drey_api::kinds::FlinkDeployment;
-use drey_apiserver::{ApiServer, Auth};
-use drey_testbed::bench_engine;
 use futures::{StreamExt, TryStreamExt};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::front_end::{Dashboard, walk};
 use crate::heimdall;
+use crate::served_api::ServedApi;
 
 /// How many requests are on their way at once.
 const AT_ONCE: usize = 16;
@@ -56,8 +54,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 async fn measure(args: &Args) -> Result<()> {
     let ui = std::fs::canonicalize(&args.ui).with_context(|| args.ui.display().to_string())?;
     let drey = std::fs::canonicalize(&args.drey).with_context(|| args.drey.display().to_string())?;
-    let api = bench_engine::api_server().await?;
-    let client = api.client("default");
+    let api = ServedApi::start().await?;
+    let client = api.client();
     let namespaces: Api<Namespace> = Api::all(client.clone());
     for number in 0..NAMESPACES {
         let metadata = ObjectMeta { name: Some(place(number).0), ..ObjectMeta::default() };
@@ -71,21 +69,12 @@ async fn measure(args: &Args) -> Result<()> {
         .await?;
     println!("{} FlinkDeployments made in {:.1} s", args.resources, began.elapsed().as_secs_f64());
 
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = format!("http://{}", listener.local_addr()?);
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn({
-        let (api, stop): (ApiServer, _) = (api.clone(), stop.clone());
-        async move { api.serve(listener, Auth::None, stop).await }
-    });
-    let temporary = tempfile::tempdir()?;
-    let kubeconfig = temporary.path().join("kubeconfig");
-    std::fs::write(&kubeconfig, ApiServer::kubeconfig(&address, "", "default"))?;
-    let dashboard = Dashboard::start(&drey, &kubeconfig, &["--port", "0", "--login", "none"])?;
+    let dashboard = Dashboard::start(&drey, &api.kubeconfig(), &["--port", "0", "--login", "none"])?;
     tokio::time::sleep(SETTLE).await;
     let before = dashboard.usage()?;
     println!("server at rest: {:.1} MB", before.resident_bytes as f64 / 1e6);
 
+    let stop = CancellationToken::new();
     let changing = tokio::spawn(change(client.clone(), args.resources, stop.clone()));
     let (url, began) = (dashboard.address.clone(), Instant::now());
     let pages = ui.clone();
@@ -103,7 +92,7 @@ async fn measure(args: &Args) -> Result<()> {
         after.resident_bytes as f64 / 1e6,
         (after.processor_seconds - before.processor_seconds) / minutes,
     );
-    serving.await??;
+    api.end().await?;
     walked
 }
 

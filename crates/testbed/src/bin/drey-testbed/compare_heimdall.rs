@@ -6,17 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use drey_apiserver::{ApiServer, Auth};
-use drey_testbed::bench_engine;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::Api;
 use kube::api::{DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
 use crate::front_end::Dashboard;
+use crate::served_api::ServedApi;
 
 /// How long a start may take.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,28 +75,19 @@ fn odd() -> Vec<(&'static str, Value, Value)> {
 
 async fn compare(args: &Args) -> Result<()> {
     let drey = std::fs::canonicalize(&args.drey).with_context(|| args.drey.display().to_string())?;
-    let api = bench_engine::api_server().await?;
-    let client = api.client("default");
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = format!("http://{}", listener.local_addr()?);
-    let stop = CancellationToken::new();
-    let serving = tokio::spawn({
-        let (api, stop): (ApiServer, _) = (api.clone(), stop.clone());
-        async move { api.serve(listener, Auth::None, stop).await }
-    });
+    let api = ServedApi::start().await?;
+    let client = api.client();
     let resources = odd();
     let namespaces: Vec<&str> = resources.iter().map(|(name, ..)| *name).collect();
     for (name, spec, status) in &resources {
         create(&client, name, spec, status).await?;
     }
-    let temporary = tempfile::tempdir()?;
-    let kubeconfig = temporary.path().join("kubeconfig");
-    std::fs::write(&kubeconfig, ApiServer::kubeconfig(&address, "", "default"))?;
+    let kubeconfig = api.kubeconfig();
     let dashboard = Dashboard::start(&drey, &kubeconfig, &["--port", "0", "--login", "none"])?;
     let ours = ask(&format!("{}jobs", dashboard.address)).await?;
     let ours = ours.as_array().context("drey answers with a list")?.clone();
     let (mut passed, mut failed) = (0, 0);
-    let log = temporary.path().join("heimdall.log");
+    let log = api.directory().join("heimdall.log");
     for namespace in namespaces {
         let heimdall = Heimdall::start(&args.heimdall_jar, &kubeconfig, namespace, &log).await?;
         let theirs = ask(&format!("http://127.0.0.1:{}/jobs", heimdall.port)).await;
@@ -121,8 +109,7 @@ async fn compare(args: &Args) -> Result<()> {
             }
         }
     }
-    stop.cancel();
-    serving.await??;
+    api.end().await?;
     println!("{passed} passed, {failed} failed");
     ensure!(failed == 0, "{failed} answers differ");
     Ok(())

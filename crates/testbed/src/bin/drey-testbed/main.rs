@@ -31,6 +31,7 @@ mod place;
 mod random;
 mod rights;
 mod scenarios;
+mod served_api;
 mod session_cluster;
 mod sign_in;
 mod soak;
