@@ -62,6 +62,36 @@ await withBrowser({}, async (page) => {
     expect(await visibleFocus(), 'the focused row has no outline');
   });
 
+  await step('j pressed while a search is under way moves in what it finds', async () => {
+    const focusedId = () => page.evaluate(() => document.activeElement.closest('[data-id]')?.dataset.id);
+    const start = await focusedId();
+    await page.keyboard.press('/');
+    await page.keyboard.type(`name:${row.name}`);
+    await page.waitForFunction((count) => document.querySelectorAll('[role="row"][data-id]').length < count, rows.length);
+    let answer;
+    const asked = new Promise((resolve) => {
+      const held = new Promise((release) => (answer = release));
+      void page.route('**/api/v1/fleet?*', async (route) => {
+        resolve();
+        await held;
+        await route.continue();
+      });
+    });
+    await page.keyboard.press('Escape');
+    await asked;
+    await page.keyboard.press('Escape');
+    await page.keyboard.press('j');
+    await page.keyboard.press('j');
+    answer();
+    await page.waitForFunction(
+      (count) => document.querySelectorAll('[role="row"][data-id]').length >= Math.min(count, 10)
+        && document.activeElement?.closest('[data-id]'), rows.length);
+    const ids = await page.locator('[role="row"][data-id]').evaluateAll((all) => all.map((one) => one.dataset.id));
+    const [from, to] = [ids.indexOf(start), ids.indexOf(await focusedId())];
+    expect(to === from + 2, `two presses led from row ${from} to row ${to}`);
+    await page.unroute('**/api/v1/fleet?*');
+  });
+
   await step('. opens the actions of the row, Esc closes them and gives the focus back', async () => {
     await page.keyboard.press('.');
     await page.waitForSelector('[role="menu"]');
@@ -80,8 +110,8 @@ await withBrowser({}, async (page) => {
     await page.keyboard.press('/');
     await page.keyboard.type(`name:${row.name} ns:${row.namespace} type:${row.type}`);
     await page.waitForFunction((name) => new URLSearchParams(location.search).get('q')?.includes(name), row.name);
-    await page.waitForTimeout(400);
     await page.keyboard.press('ArrowDown');
+    await page.waitForFunction((name) => document.activeElement?.closest('[data-id]')?.textContent?.includes(name), row.name);
     await page.keyboard.press('Enter');
     await page.waitForFunction((name) => location.pathname.includes(encodeURIComponent(name)), row.name);
     await settled(page);

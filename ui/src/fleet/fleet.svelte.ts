@@ -33,6 +33,7 @@ class Fleet {
   #range: Range = { first: 0, end: 40 };
   #open = false;
   #abort: AbortController | null = null;
+  #answered: Promise<void> = Promise.resolve();
   #asked: { offset: number; limit: number } = { offset: 0, limit: WINDOW };
   #againTimer = 0;
   #fetchedAt = 0;
@@ -60,7 +61,12 @@ class Fleet {
     this.#sort = sort;
     this.searching = true;
     this.#range = { first: 0, end: Math.max(40, this.#range.end - this.#range.first) };
-    void this.#fetch();
+    this.#answered = this.#fetch();
+  }
+
+  /** Until the rows are those of the search that was asked for last. */
+  async searched(): Promise<void> {
+    while (this.searching) await this.#answered;
   }
 
   retry(): void {
