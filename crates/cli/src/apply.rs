@@ -151,6 +151,8 @@ async fn api_for(connection: &Connection, document: &Document) -> Result<Api<Dyn
 
 fn unknown_kind(error: &kube::Error, document: &Document) -> Failure {
     match error {
+        // An API server in trouble, or one that refuses, has said nothing of the kind.
+        kube::Error::Api(status) if status.code != 404 => Failure::from_kube(error, &document.object_name()),
         kube::Error::Discovery(_) | kube::Error::Api(_) => {
             let api_version = document.value.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
             let message = format!(

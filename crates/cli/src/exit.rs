@@ -41,6 +41,8 @@ exit_codes! {
     Refused = 5,
     /// The Kubernetes API or Flink cannot be reached.
     Unreachable = 6,
+    /// The question of `drey diff` or `drey status` could not be answered; there 1 is an answer.
+    Unanswered = 7,
     /// The time given by `--timeout` is over.
     Timeout = 124,
     /// Interrupted by Ctrl-C.

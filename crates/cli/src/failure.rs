@@ -26,6 +26,8 @@ pub enum Kind {
     Invalid,
     /// Something else exists or happens already.
     Conflict,
+    /// A question whose answer may be the exit code 1 could not be answered.
+    Unanswered,
     /// The API or Flink cannot be reached.
     Unreachable,
     /// The time is over.
@@ -48,6 +50,7 @@ impl Kind {
             Self::NotFound,
             Self::Forbidden,
             Self::Conflict,
+            Self::Unanswered,
             Self::Unreachable,
             Self::Timeout,
             Self::Interrupted,
@@ -66,6 +69,7 @@ impl Kind {
             Self::Forbidden => "forbidden",
             Self::Invalid => "invalid",
             Self::Conflict => "conflict",
+            Self::Unanswered => "unanswered",
             Self::Unreachable => "unreachable",
             Self::Timeout => "timeout",
             Self::BrokenPipe => "broken-pipe",
@@ -83,6 +87,7 @@ impl Kind {
             Self::NotFound => Exit::NotFound,
             Self::Forbidden => Exit::Forbidden,
             Self::Invalid | Self::Conflict => Exit::Refused,
+            Self::Unanswered => Exit::Unanswered,
             Self::Unreachable => Exit::Unreachable,
             Self::Timeout => Exit::Timeout,
             Self::BrokenPipe => Exit::Success,
@@ -125,6 +130,15 @@ impl Failure {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
+        self
+    }
+
+    /// The same failure where the exit code 1 is an answer.
+    #[must_use]
+    pub fn without_answer(mut self) -> Self {
+        if self.kind.exit() == Exit::Failed {
+            self.kind = Kind::Unanswered;
+        }
         self
     }
 

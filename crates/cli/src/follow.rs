@@ -1,5 +1,4 @@
-//! Waiting for a deployment to reach a state, with one line on standard error for every change on the
-//! way. Refuses to decide what the state is: that is the caller's judgement.
+//! Waiting for a deployment to reach a state, with every change on the way told. Refuses to decide what the state is: that is the caller's judgement.
 
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use crate::connection::Connection;
 use crate::deployment::View;
 use crate::failure::{Failure, Kind};
 use crate::kinds::FlinkKind;
-use crate::output::say;
+use crate::progress::Steps;
 
 /// What the caller makes of one look.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +52,7 @@ pub async fn follow<T>(
     mut judge: impl FnMut(Option<&View>) -> Verdict<T>,
 ) -> Result<T, Failure> {
     let object = FlinkKind::Deployment.object(followed.name);
-    let mut last_said = String::new();
+    let mut steps = Steps::of(&object);
     let looking = async {
         let mut changes =
             watcher::watch_object(followed.api.clone(), followed.name).default_backoff().boxed();
@@ -76,15 +75,17 @@ pub async fn follow<T>(
                         .hint("see what exists: `drey get -A`"));
                 }
                 Verdict::Failed(failure) => return Err(failure),
-                Verdict::Waiting(line) => say_once(&object, line, &mut last_said),
+                Verdict::Waiting(line) => steps.now(line),
             }
         }
     };
+    // In this order: whoever sees the first line may interrupt.
     let outcome = tokio::select! {
-        outcome = tokio::time::timeout(followed.timeout, looking) => outcome,
+        biased;
         _ = tokio::signal::ctrl_c() => return Err(interrupted(&object)),
+        outcome = tokio::time::timeout(followed.timeout, looking) => outcome,
     };
-    outcome.unwrap_or_else(|_| Err(too_late(&followed, &object, &last_said)))
+    outcome.unwrap_or_else(|_| Err(too_late(&followed, &object, steps.current())))
 }
 
 /// A refusal stays one; everything else may pass.
@@ -95,13 +96,6 @@ fn unanswered<T>(error: &watcher::Error, object: &str) -> Verdict<T> {
         return Verdict::Failed(Failure::from_kube(error, object));
     }
     Verdict::Waiting(format!("the API does not answer: {error}"))
-}
-
-fn say_once(object: &str, line: String, last_said: &mut String) {
-    if !line.is_empty() && *last_said != line {
-        say(&format!("{object}: {line}"));
-        *last_said = line;
-    }
 }
 
 fn interrupted(object: &str) -> Failure {

@@ -31,10 +31,13 @@ pub mod jsonpath;
 pub mod judge;
 pub mod kinds;
 pub mod laptop;
+pub mod local_path;
 pub mod manifest;
 pub mod manual;
 pub mod output;
+pub mod progress;
 pub mod read_only;
+pub mod restore_points;
 pub mod settings;
 pub mod table;
 

@@ -143,11 +143,11 @@ pub fn say(text: &str) {
     let _gone = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// Whether standard output is a terminal that can be repainted.
+/// Whether a stream is a terminal that can be repainted.
 #[must_use]
-pub fn is_live_terminal() -> bool {
+pub fn is_live(stream: &impl IsTerminal) -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
-    std::io::stdout().is_terminal() && !dumb && std::env::var_os("CI").is_none()
+    stream.is_terminal() && !dumb && std::env::var_os("CI").is_none()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::connection::Connection;
 use crate::failure::{Failure, Kind};
 use crate::judge;
 use crate::laptop;
+use crate::local_path::path_of;
 use crate::manifest::{self, Document};
 use crate::output::{line, say};
 
@@ -228,18 +229,6 @@ fn make_absolute(field: &mut Value, directory: &Path) {
 fn local_path(uri: &str, directory: &Path) -> Option<PathBuf> {
     let joined: PathBuf = directory.join(path_of(uri)?).components().collect();
     Some(std::fs::canonicalize(&joined).unwrap_or(joined))
-}
-
-fn path_of(uri: &str) -> Option<&str> {
-    match uri.split_once(':') {
-        Some(("file" | "local", rest)) => match rest.strip_prefix("//") {
-            // `file://./x` has an empty authority in what people mean, if not in the standard.
-            Some(rest) => Some(rest),
-            None => Some(rest),
-        },
-        Some((scheme, _)) if !scheme.contains('/') && scheme.len() > 1 => None,
-        Some(_) | None => Some(uri),
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use crate::output::line;
 /// Say what `drey apply` would change, and what becomes of the jobs
 ///
 /// The API server tries every object without keeping it, so that defaults and webhooks count. Ends with 0 when nothing
-/// differs and with 1 when something does.
+/// differs, with 1 when something does, and with more when that cannot be told.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Args {
     /// Which files.
@@ -24,7 +24,8 @@ pub struct Args {
 pub async fn run(args: &Args, connection: &Connection) -> Result<(), Failure> {
     let documents = read(&args.files.all(), &connection.namespace, connection.state_directory.as_deref())?;
     let mut differ = 0;
-    for (document, change) in plan_all(&documents, connection).await? {
+    let changes = plan_all(&documents, connection).await.map_err(Failure::without_answer)?;
+    for (document, change) in changes {
         let told = change.told();
         if told.is_empty() {
             continue;

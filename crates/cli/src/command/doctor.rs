@@ -51,15 +51,14 @@ pub async fn look(args: &Args, connection: &Connection) -> Result<Vec<Finding>, 
     let message = format!("{} at {server}", version.git_version);
     let mut findings = vec![Finding::new("API server", Verdict::Ok, message)];
     findings.extend(definitions::look(client).await);
-    let on_this_machine = state_directory.is_some();
-    if !on_this_machine {
+    if state_directory.is_none() {
         // In laptop mode the operator is the API server, and there is no webhook and nobody else.
         let (operators, webhooks, rights) =
             tokio::join!(operator::look(client), admission::look(client), person::look(client, namespace));
         findings.extend(operators.into_iter().chain(webhooks).chain(rights));
     }
     let of = (!args.all_namespaces).then_some(namespace.as_str());
-    findings.extend(jobs::look(client, of, on_this_machine).await);
+    findings.extend(jobs::look(client, of, state_directory.as_deref()).await);
     Ok(findings)
 }
 

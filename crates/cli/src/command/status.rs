@@ -49,7 +49,7 @@ pub async fn run(args: &Args, arguments: &ConnectionArgs) -> Result<(), Failure>
 async fn gate(name: &str, wait: &WaitArgs, connection: &Connection) -> Result<(), Failure> {
     let object = FlinkKind::Deployment.object(name);
     let told = if wait.no_wait {
-        match settled(Some(&fetch(connection, name).await?)) {
+        match settled(Some(&fetch(connection, name).await.map_err(Failure::without_answer)?)) {
             Verdict::Reached(told) => told,
             Verdict::Waiting(line) => {
                 return Err(Failure::new(Kind::Failed, format!("it has not settled: {line}")).on(object));

@@ -1,8 +1,8 @@
-//! The deployments: whether somebody acts on them, whether they may start, and whether their state outlives a pod.
+//! The deployments: whether somebody acts on them, and whether they may start.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use drey_api::configuration::flatten;
 use drey_api::kinds::FlinkDeployment;
 use drey_api::story::Story;
 use jiff::Timestamp;
@@ -12,24 +12,16 @@ use kube::core::ApiResource;
 use kube::{Api, Client};
 use serde_json::Value;
 
-use super::{Finding, Verdict};
+use super::{Finding, Verdict, storage};
 
 const CHECK: &str = "deployments";
 /// How long a resource may be there before somebody has written its status, or has let it go.
 const PATIENCE_S: i64 = 60;
-/// Where Flink keeps state, by the names of all its versions.
-const DIRECTORIES: [&str; 5] = [
-    "state.savepoints.dir",
-    "execution.checkpointing.savepoint-dir",
-    "state.checkpoints.dir",
-    "execution.checkpointing.dir",
-    "high-availability.storageDir",
-];
 /// The most that are looked at.
 const RESOURCES_MAX: u32 = 500;
 
-/// Looks at the deployments of `namespace`, or of all. `on_this_machine` is laptop mode, where files stay.
-pub async fn look(client: &Client, namespace: Option<&str>, on_this_machine: bool) -> Vec<Finding> {
+/// Looks at the deployments of `namespace`, or of all. A `state_directory` is that of laptop mode.
+pub async fn look(client: &Client, namespace: Option<&str>, state_directory: Option<&Path>) -> Vec<Finding> {
     let kind = ApiResource::erase::<FlinkDeployment>(&());
     let api: Api<DynamicObject> = match namespace {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind),
@@ -44,9 +36,13 @@ pub async fn look(client: &Client, namespace: Option<&str>, on_this_machine: boo
     let objects: Vec<Value> =
         found.items.into_iter().filter_map(|object| serde_json::to_value(object).ok()).collect();
     let mut findings: Vec<Finding> =
-        objects.iter().flat_map(|object| judge(object, Timestamp::now(), on_this_machine)).collect();
-    if !on_this_machine {
-        findings.extend(accounts(client, &objects).await);
+        objects.iter().flat_map(|object| judge(object, Timestamp::now())).collect();
+    match state_directory {
+        Some(root) => findings.extend(storage::on_this_machine(&objects, root)),
+        None => {
+            findings.extend(objects.iter().flat_map(storage::in_cluster));
+            findings.extend(accounts(client, &objects).await);
+        }
     }
     if is_more {
         let message = format!("only the first {RESOURCES_MAX} were looked at");
@@ -93,7 +89,7 @@ async fn accounts(client: &Client, objects: &[Value]) -> Vec<Finding> {
     findings
 }
 
-fn judge(object: &Value, now: Timestamp, on_this_machine: bool) -> Vec<Finding> {
+fn judge(object: &Value, now: Timestamp) -> Vec<Finding> {
     let text = |path: &str| object.pointer(path).and_then(Value::as_str);
     let (name, namespace) =
         (text("/metadata/name").unwrap_or_default(), text("/metadata/namespace").unwrap_or_default());
@@ -120,48 +116,10 @@ fn judge(object: &Value, now: Timestamp, on_this_machine: bool) -> Vec<Finding> 
                 let why = stalled.message.as_deref().unwrap_or("its conditions say no more");
                 findings.push(found(Verdict::Wrong, format!("needs a person: {why}")).fix(look));
             }
-            if !on_this_machine {
-                findings.extend(forgetful(object).map(|(key, place)| {
-                    let message = format!("keeps state in {place} ({key}), which goes with the pod");
-                    let fix = format!("set {key} to storage that all pods reach, or mount a volume there");
-                    found(Verdict::Wrong, message).fix(fix)
-                }));
-            }
         }
         Err(error) => findings.push(found(Verdict::Wrong, format!("cannot be read: {error}")).fix(look)),
     }
     findings
-}
-
-/// A directory of state that lies in a container, if there is one.
-fn forgetful(object: &Value) -> Option<(String, String)> {
-    let stateless = object.pointer("/spec/job/upgradeMode").and_then(Value::as_str) == Some("stateless");
-    if stateless || object.pointer("/spec/job").is_none() {
-        return None;
-    }
-    let configuration = flatten(object.pointer("/spec/flinkConfiguration")?).ok()?;
-    let mounted = mounts(object);
-    DIRECTORIES.iter().find_map(|key| {
-        let place = configuration.get(*key)?;
-        let path = place.strip_prefix("file://").or_else(|| place.starts_with('/').then_some(place))?;
-        let is_mounted = mounted.iter().any(|mount| {
-            let mount = mount.trim_end_matches('/');
-            path == mount || path.strip_prefix(mount).is_some_and(|rest| rest.starts_with('/'))
-        });
-        (!is_mounted).then(|| ((*key).to_owned(), place.clone()))
-    })
-}
-
-/// Where the pod templates mount something.
-fn mounts(object: &Value) -> Vec<String> {
-    ["/spec/podTemplate", "/spec/jobManager/podTemplate", "/spec/taskManager/podTemplate"]
-        .iter()
-        .filter_map(|path| object.pointer(path)?.pointer("/spec/containers")?.as_array())
-        .flatten()
-        .filter_map(|container| container.get("volumeMounts")?.as_array())
-        .flatten()
-        .filter_map(|mount| mount.get("mountPath")?.as_str().map(str::to_owned))
-        .collect()
 }
 
 #[cfg(test)]
@@ -171,36 +129,12 @@ mod tests {
 
     fn messages(object: &Value) -> Vec<String> {
         let now: Timestamp = "2026-01-01T01:00:00Z".parse().expect("a time");
-        judge(object, now, false).into_iter().map(|finding| finding.message).collect()
+        judge(object, now).into_iter().map(|finding| finding.message).collect()
     }
 
     fn job(configuration: &Value, pod: &Value) -> Value {
         json!({ "metadata": { "name": "a", "namespace": "n", "creationTimestamp": "2026-01-01T00:59:50Z" },
             "spec": { "flinkConfiguration": configuration, "podTemplate": pod, "job": { "upgradeMode": "savepoint" } } })
-    }
-
-    #[test]
-    fn state_in_a_container_is_found_and_state_elsewhere_is_not() {
-        let mounted =
-            json!({ "spec": { "containers": [{ "volumeMounts": [{ "mountPath": "/flink-data/" }] }] } });
-        for (configuration, pod, is_found) in [
-            (json!({ "state.savepoints.dir": "file:///flink-data/savepoints" }), json!({}), true),
-            (
-                json!({ "state": { "savepoints": { "dir": "file:///flink-data/savepoints" } } }),
-                mounted.clone(),
-                false,
-            ),
-            (json!({ "execution.checkpointing.dir": "/flink-database" }), mounted, true),
-            (json!({ "state.savepoints.dir": "s3://bucket/savepoints" }), json!({}), false),
-            (json!({}), json!({}), false),
-        ] {
-            let object = job(&configuration, &pod);
-            assert_eq!(
-                messages(&object).iter().any(|m| m.contains("goes with the pod")),
-                is_found,
-                "{object}"
-            );
-        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! and where state is kept.
 //!
 //! ```text
-//!   definitions, operator, admission, person, jobs ─► Finding (ok, to know, wrong) ─► command/doctor
+//!   definitions, operator, admission, person, jobs (─► storage) ─► Finding (ok, to know, wrong) ─► command/doctor
 //!        each asks the API server for what it needs, and judges purely
 //! ```
 //! It refuses to change anything, and to guess: what it may not look at is said to be unknown.
@@ -12,6 +12,7 @@ pub mod definitions;
 pub mod jobs;
 pub mod operator;
 pub mod person;
+pub mod storage;
 
 use serde::Serialize;
 

@@ -20,6 +20,7 @@ pub mod limits;
 pub mod names;
 pub mod release;
 pub mod remote;
+pub mod s3;
 pub mod situation;
 pub mod start;
 pub mod stop;
@@ -97,13 +98,13 @@ impl Args {
         match &self.command {
             Command::List(args) => args.output == TextOrJson::Json,
             Command::Status(args) => args.output == TextOrJson::Json,
-            Command::Deploy(_)
-            | Command::Update(_)
-            | Command::Terminate(_)
-            | Command::Stop(_)
-            | Command::Cancel(_)
-            | Command::Savepoint(_)
-            | Command::Logs(_) => false,
+            Command::Deploy(args) => args.answer.is_json(),
+            Command::Update(args) => args.answer.is_json(),
+            Command::Terminate(args) => args.answer.is_json(),
+            Command::Stop(args) => args.answer.is_json(),
+            Command::Cancel(args) => args.answer.is_json(),
+            Command::Savepoint(args) => args.answer.is_json(),
+            Command::Logs(_) => false,
         }
     }
 }

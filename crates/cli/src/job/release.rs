@@ -19,7 +19,7 @@ pub struct ReleaseArgs {
     /// The jar, a file of this machine
     #[arg(long, visible_alias = "fn", value_name = "FILE")]
     pub file_name: Option<PathBuf>,
-    /// The jar, at an http or https address
+    /// The jar, at an http, https or `s3://BUCKET/KEY` address
     #[arg(long, visible_alias = "rfn", value_name = "URL")]
     pub remote_file_name: Option<String>,
     /// Token for the server of the jar, sent to it as `PRIVATE-TOKEN`

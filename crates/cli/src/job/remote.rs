@@ -1,5 +1,5 @@
-//! A jar that is somewhere else, by http or https, into a file of ours that goes away again. A token goes to the server
-//! that it was given for and to no other. Refuses to know other protocols.
+//! A jar that is somewhere else, by http, https or from an S3 bucket, into a file of ours that goes away again. A token goes
+//! to the server that it was given for and to no other. Refuses to know other protocols.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +11,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::jar::said_meanwhile;
 use super::limits;
+use super::s3;
 use super::talk::Talk;
 use crate::failure::{Failure, Kind};
 
@@ -39,13 +40,20 @@ impl Drop for Fetched {
 /// # Errors
 /// No such address, no answer, or one that is no success.
 pub async fn fetch(address: &str, token: Option<&str>, talk: &Talk) -> Result<Fetched, Failure> {
-    let url = address_of(address)?;
+    let is_of_bucket = s3::is_of_bucket(address);
+    let url = if is_of_bucket {
+        s3::signed(address, |name| std::env::var(name).ok(), jiff::Timestamp::now())?
+    } else {
+        address_of(address)?
+    };
+    // What a bucket needs is in its address.
+    let token = token.filter(|_| !is_of_bucket);
     if token.is_some() && url.scheme() == "http" {
         talk.say("warning: the token goes over http, where everybody on the way can read it");
     }
     let http = tls::client(&TlsSettings::default())
         .map_err(|error| Failure::new(Kind::Failed, error.to_string()))?;
-    let mut response = opened(&http, url.clone(), token).await?;
+    let mut response = opened(&http, url.clone(), token, is_of_bucket).await?;
     let fetched = Fetched(file_for(&url)?);
     let done = AtomicU64::new(0);
     let whole = response.content_length();
@@ -69,7 +77,7 @@ pub async fn fetch(address: &str, token: Option<&str>, talk: &Talk) -> Result<Fe
 
 fn address_of(address: &str) -> Result<Url, Failure> {
     let wrong = |why: String| {
-        Failure::new(Kind::Usage, format!("`{address}` is no http:// or https:// address: {why}"))
+        Failure::new(Kind::Usage, format!("`{address}` is no http://, https:// or s3:// address: {why}"))
             .hint("fetch the jar first and name it with `--file-name`")
     };
     let url: Url = address.parse().map_err(|error| wrong(format!("{error}")))?;
@@ -81,6 +89,7 @@ async fn opened(
     http: &reqwest::Client,
     first: Url,
     token: Option<&str>,
+    is_of_bucket: bool,
 ) -> Result<reqwest::Response, Failure> {
     let mut url = first.clone();
     for _ in 0..=limits::REDIRECTS_MAX {
@@ -99,7 +108,11 @@ async fn opened(
         let Some(next) = next.filter(|_| status.is_redirection()) else {
             let message =
                 format!("retrieving remote JAR returned unexpected response code: {}", status.as_u16());
-            return Err(Failure::new(Kind::Failed, message).on(without_secrets(&url)));
+            let failure = Failure::new(Kind::Failed, message).on(without_secrets(&url));
+            let region =
+                response.headers().get("x-amz-bucket-region").and_then(|region| region.to_str().ok());
+            let hint = if is_of_bucket { s3::hint(status.as_u16(), region) } else { None };
+            return Err(hint.into_iter().fold(failure, Failure::hint));
         };
         url = url.join(next).map_err(|error| lost(&url, &error.to_string()))?;
     }

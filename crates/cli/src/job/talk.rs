@@ -125,13 +125,15 @@ pub async fn interruptible<T>(
     talk: &Talk,
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
+    // In this order: whoever sees the first line may interrupt.
     let outcome = tokio::select! {
-        outcome = work => outcome,
+        biased;
         () = asked_to_end() => {
             let doing = talk.current().doing;
             let message = if doing.is_empty() { "interrupted".to_owned() } else { format!("interrupted while {doing}") };
             Err(Failure::new(Kind::Interrupted, message))
         }
+        outcome = work => outcome,
     };
     outcome.map_err(|failure| talk.explained(failure))
 }

@@ -59,6 +59,10 @@ async fn proxy_on_this_machine(
     connection: &ConnectionArgs,
     root: PathBuf,
 ) -> Result<(), Failure> {
+    if args.allow_writes {
+        // These go to Flink itself, past the client that would refuse them.
+        connection.must_allow_changes()?;
+    }
     let namespace = connection.connect().await?.namespace;
     let name = deployment_name(&args.name)?.to_owned();
     let find = move || job_manager::address(&root, &namespace, &name);

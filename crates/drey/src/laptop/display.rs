@@ -40,7 +40,7 @@ impl Display {
     /// A display of every deployment of this API.
     pub(crate) fn new(client: kube::Client, launcher: Arc<LocalLauncher>) -> Self {
         let api = Api::all_with(client, &FlinkKind::Deployment.resource());
-        let is_live = output::is_live_terminal();
+        let is_live = output::is_live(&std::io::stdout());
         Self { api, launcher, views: BTreeMap::new(), said: BTreeMap::new(), painted_lines: 0, is_live }
     }
 

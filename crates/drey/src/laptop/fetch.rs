@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use drey_cli::failure::{Failure, Kind};
 use drey_cli::manifest::Document;
-use drey_cli::output::{is_live_terminal, say};
+use drey_cli::output::{is_live, say};
 use drey_flink::FlinkVersion;
 use drey_local::distribution::{DistributionConfig, Distributions, Progress, Report};
 use serde_json::Value;
@@ -49,7 +49,7 @@ fn versions(documents: &[Document]) -> BTreeSet<FlinkVersion> {
 
 fn report(version: FlinkVersion) -> Report {
     let last = Mutex::new(None);
-    let is_live = is_live_terminal();
+    let is_live = is_live(&std::io::stderr());
     Arc::new(move |progress| {
         let line = line(version, &progress);
         let key = step(&progress);

@@ -80,6 +80,14 @@ fn data_goes_to_standard_output_and_a_reader_may_go() {
     assert!(stdout.starts_with("a job   11111111111111111111111111111111   RUNNING   1/1"), "{stdout}");
     let (_, stdout, _) = job(&place, Some(&url), &["l", "-o", "json"]);
     assert!(stdout.contains("\"state\": \"RUNNING\""), "{stdout}");
+    let cancelled = server("200 OK", JOBS.replace("RUNNING", "CANCELED").leak());
+    let (code, stdout, _) = job(&place, Some(&cancelled), &["cancel", "a job", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&stdout).expect("JSON alone on standard output");
+    let expected = serde_json::json!({ "id": "11111111111111111111111111111111", "savepoint": null });
+    assert_eq!((code, told), (0, expected));
+    let (code, _, stderr) = job(&place, Some(&cancelled), &["stop", "a job", "-o", "json"]);
+    let told: serde_json::Value = serde_json::from_str(stderr.trim()).expect("a failure is JSON too");
+    assert_eq!((code, &told["code"]), (5, &"conflict".into()));
     let mut command = place.command(&["job", "list"]);
     let mut child = command.env("FLINK_BASE_URL", &url).stdout(Stdio::piped()).spawn().expect("starts");
     drop(child.stdout.take());

@@ -35,6 +35,7 @@ fn a_deployment_is_applied_looked_at_changed_and_deleted() {
     assert!(place.ok(&["ui"]).starts_with("http://127.0.0.1:"));
     place.fails(&["proxy", "a"], 3, &["no cluster of it runs here"]);
     place.fails(&["logs", "a"], 3, &["no process of it has run here"]);
+    place.fails(&["--read-only", "proxy", "a", "--allow-writes"], 4, &["nothing is changed"]);
     let stderr = place.fails(&["--read-only", "restart", "a"], 4, &["nothing is changed"]);
     assert!(stderr.contains("drey config view"), "{stderr}");
     place.ok(&["--read-only", "apply", "-f", "job.yaml", "--dry-run"]);

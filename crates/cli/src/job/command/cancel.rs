@@ -2,12 +2,11 @@
 
 use drey_flink::rest::{JobOverview, JobState};
 
-use super::{forget, found};
+use super::{AnswerArgs, forget, found};
 use crate::failure::{Failure, Kind};
 use crate::job::flink::Session;
 use crate::job::names::{JobName, called, is_active};
 use crate::job::stop;
-use crate::output::line;
 
 /// Cancel a job, without a savepoint
 ///
@@ -16,6 +15,9 @@ use crate::output::line;
 pub struct Args {
     /// Name of the job, whole; `NAME*` means any name that begins so; or its id
     pub name: String,
+    /// What came of it.
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
 }
 
 /// Runs the command.
@@ -25,7 +27,7 @@ pub struct Args {
 pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let job = found(session, &JobName::read(&args.name)).await?;
     cancel(session, &job).await?;
-    line(&format!("{} {}", job.id, JobState::Canceled.word()))
+    args.answer.tell(Some(&format!("{} {}", job.id, JobState::Canceled.word())), job.id, None)
 }
 
 /// Cancels it. One that is cancelled already is left alone.

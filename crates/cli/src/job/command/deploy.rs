@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use drey_flink::JobId;
 
+use super::AnswerArgs;
 use crate::failure::{Failure, Kind};
 use crate::job::deploy::{Deployment, deploy};
 use crate::job::flink::Session;
 use crate::job::release::ReleaseArgs;
-use crate::output::line;
 
 /// Start a job from a jar, and wait until it runs
 ///
@@ -27,6 +27,9 @@ pub struct Args {
     /// Start another one, although the same runs already
     #[arg(long)]
     pub again: bool,
+    /// What came of it.
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
 }
 
 /// Runs the command.
@@ -36,7 +39,7 @@ pub struct Args {
 pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let job = start(args, session).await?;
     session.talk.say("Job started successfully");
-    line(&job.to_string())
+    args.answer.tell(Some(&job.to_string()), job, None)
 }
 
 /// Deploys, and returns the id of the job that runs.

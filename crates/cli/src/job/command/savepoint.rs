@@ -4,13 +4,12 @@ use drey_flink::rest::{AsyncResult, RestError, SavepointRequest};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::found;
 use super::stop::StopArgs;
+use super::{AnswerArgs, found};
 use crate::failure::{Failure, Kind};
 use crate::job::flink::{Session, failure};
 use crate::job::names::{JobName, called, is_active};
 use crate::job::{identity, limits};
-use crate::output::line;
 
 /// Take a savepoint of a running job, and print its path
 ///
@@ -21,6 +20,9 @@ pub struct Args {
     pub name: String,
     #[command(flatten)]
     pub(crate) savepoint: StopArgs,
+    /// What came of it.
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
 }
 
 /// Runs the command.
@@ -47,7 +49,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let mut asked = 0;
     loop {
         match session.rest.savepoint_result(job.id, trigger).await {
-            Ok(AsyncResult::Completed(path)) => return line(&path),
+            Ok(AsyncResult::Completed(path)) => return args.answer.tell(Some(&path), job.id, Some(&path)),
             Ok(AsyncResult::Failed(operation)) => {
                 let why = operation.cause.summary();
                 let message = format!("failed to create savepoint for job {} due to error: {why}", job.id);

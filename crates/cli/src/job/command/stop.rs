@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use drey_flink::rest::{JobOverview, SavepointFormat};
 
-use super::found;
+use super::{AnswerArgs, found};
 use crate::failure::{Failure, Kind};
 use crate::follow::parse_timeout;
 use crate::job::flink::Session;
 use crate::job::names::{JobName, called, is_active};
 use crate::job::stop::{Stop, savepoint_of_the_end, with_savepoint};
-use crate::output::line;
 
 /// Stop a job with a savepoint, and print the savepoint's path
 ///
@@ -22,6 +21,9 @@ pub struct Args {
     pub name: String,
     #[command(flatten)]
     pub(crate) stop: StopArgs,
+    /// What came of it.
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
 }
 
 /// How a job is stopped.
@@ -82,7 +84,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let job = found(session, &JobName::read(&args.name)).await?;
     let savepoint = stop(session, &job, &args.stop.stop()).await?;
     session.talk.say(format!("job {} is stopped", job.id));
-    line(&savepoint)
+    args.answer.tell(Some(&savepoint), job.id, Some(&savepoint))
 }
 
 /// Stops it, or finds how it was stopped.

@@ -2,7 +2,7 @@
 
 use super::cancel::cancel;
 use super::stop::{StopArgs, stop};
-use super::{forget, found};
+use super::{AnswerArgs, forget, found};
 use crate::failure::{Failure, Kind};
 use crate::job::flink::Session;
 use crate::job::names::JobName;
@@ -20,6 +20,9 @@ pub struct Args {
     pub mode: Option<String>,
     #[command(flatten)]
     pub(crate) stop: StopArgs,
+    /// What came of it.
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
 }
 
 /// How a job is ended.
@@ -52,16 +55,20 @@ impl Args {
 pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
     let (name, mode) = args.check()?;
     let job = found(session, &JobName::read(name)).await?;
-    match mode {
-        Mode::Cancel => cancel(session, &job).await?,
+    let savepoint = match mode {
+        Mode::Cancel => {
+            cancel(session, &job).await?;
+            None
+        }
         Mode::Stop => {
             let savepoint = stop(session, &job, &args.stop.stop()).await?;
             session.talk.say(format!("job {} has ended with the savepoint {savepoint}", job.id));
             forget(session, &job).await;
+            Some(savepoint)
         }
-    }
+    };
     session.talk.say("Job successfully terminated");
-    Ok(())
+    args.answer.tell(None, job.id, savepoint.as_deref())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use drey_flink::rest::SavepointFormat;
 
+use super::AnswerArgs;
 use super::stop::{Format, StopArgs};
 use crate::failure::{Failure, Kind};
 use crate::follow::parse_timeout;
@@ -13,7 +14,6 @@ use crate::job::names::JobName;
 use crate::job::release::ReleaseArgs;
 use crate::job::stop::Stop;
 use crate::job::update::{Update, Updated, update};
-use crate::output::line;
 
 /// Replace a running job by a new version that goes on with its state
 ///
@@ -45,6 +45,9 @@ pub struct Args {
     /// Form of the savepoint: readable by every state backend, or quick
     #[arg(long, value_enum, default_value_t)]
     pub savepoint_format: Format,
+    /// What came of it.
+    #[command(flatten)]
+    pub(crate) answer: AnswerArgs,
 }
 
 impl Args {
@@ -86,12 +89,12 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
         roll_back: !args.no_rollback,
         plan: !args.no_plan,
     };
-    let job = match update(session, &release, &how).await? {
-        Updated::To { job, savepoint: _ } => job,
-        Updated::NothingToUpdate => deploy(session, &release, &Deployment::default()).await?,
+    let (job, savepoint) = match update(session, &release, &how).await? {
+        Updated::To { job, savepoint } => (job, savepoint),
+        Updated::NothingToUpdate => (deploy(session, &release, &Deployment::default()).await?, None),
     };
     session.talk.say("Job successfully updated");
-    line(&job.to_string())
+    args.answer.tell(Some(&job.to_string()), job, savepoint.as_deref())
 }
 
 #[cfg(test)]
