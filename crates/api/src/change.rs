@@ -1,5 +1,6 @@
 //! What a person asks for, as a patch of the resource. Pure. Refuses to send it.
 
+use crate::kinds::JobState;
 use crate::rollback;
 use crate::story::Story;
 use schemars::JsonSchema;
@@ -130,7 +131,12 @@ impl Action {
                 let path = wanted.path.as_deref().map(str::trim).filter(|path| !path.is_empty());
                 let path = path.ok_or(("path", "the path of a savepoint or checkpoint is expected"))?;
                 let nonce = next(job.and_then(|job| job.savepoint_redeploy_nonce));
-                json!({ "job": { "initialSavepointPath": path, "savepointRedeployNonce": nonce } })
+                let mut job_patch = json!({ "initialSavepointPath": path, "savepointRedeployNonce": nonce });
+                // Whoever restores wants the job to run; a suspended one would only take note.
+                if job.is_some_and(|job| job.state == JobState::Suspended) {
+                    job_patch["state"] = json!("running");
+                }
+                json!({ "job": job_patch })
             }
             Self::Delete => return Ok(None),
         };
@@ -216,6 +222,14 @@ mod tests {
             Action::Rescale.patch(&story, &Particulars::default()).map_err(|(field, _)| field),
             Err("parallelism")
         );
+    }
+
+    #[test]
+    fn a_suspended_job_is_restored_and_runs() {
+        let story = story(&json!({ "job": { "state": "suspended" } }), "FINISHED");
+        let wanted = Particulars { path: Some("/s".into()), ..Particulars::default() };
+        let job = json!({ "initialSavepointPath": "/s", "savepointRedeployNonce": 1, "state": "running" });
+        assert_eq!(Action::Restore.patch(&story, &wanted), Ok(Some(json!({ "spec": { "job": job } }))));
     }
 
     #[test]

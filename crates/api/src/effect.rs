@@ -47,9 +47,21 @@ pub fn of_change(
         Effect::SavepointRedeploy => {
             let path = new.job.as_ref().and_then(|job| job.initial_savepoint_path.as_deref());
             let path = path.unwrap_or("an empty state");
-            Outcome::dangerous(format!(
-                "Stops the job, gives its present state up and starts it from {path}."
-            ))
+            let state = |spec: &FlinkDeploymentSpec| spec.job.as_ref().map(|job| job.state);
+            match (state(deployed), state(new)) {
+                (_, Some(JobState::Suspended)) => {
+                    Outcome::safe("The job stays suspended, and is not restored.")
+                }
+                (Some(JobState::Suspended), _) if kept == Some(path) => {
+                    Outcome::safe(format!("Starts the job from {path}, which is what it was stopped with."))
+                }
+                (Some(JobState::Suspended), _) => Outcome::dangerous(format!(
+                    "Gives up the state that is kept and starts the job from {path}."
+                )),
+                _ => Outcome::dangerous(format!(
+                    "Stops the job, gives its present state up and starts it from {path}."
+                )),
+            }
         }
         Effect::Scale | Effect::Upgrade => upgrade(deployed, new, kept),
     }

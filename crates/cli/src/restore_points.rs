@@ -10,6 +10,7 @@ use drey_api::kinds::{FlinkDeploymentSpec, Savepoint};
 use drey_api::options::Options;
 use drey_api::story::Story;
 
+use crate::deployment::View;
 use crate::laptop;
 use crate::local_path::absolute;
 
@@ -55,10 +56,10 @@ pub struct Candidate {
 /// All of them, newest first; what was kept at an unknown time is what the last stop kept, and comes before. In laptop mode
 /// `state_directory` is that of drey, and files are looked at.
 #[must_use]
-pub fn candidates(story: &Story, state_directory: Option<&Path>) -> Vec<Candidate> {
-    let mut found = known(story);
+pub fn candidates(view: &View, state_directory: Option<&Path>) -> Vec<Candidate> {
+    let mut found = known(view);
     if let Some(root) = state_directory {
-        for candidate in lying_about(story, root) {
+        for candidate in lying_about(view, root) {
             if !found.iter().any(|known| is_same_place(&known.path, &candidate.path)) {
                 found.push(candidate);
             }
@@ -95,25 +96,36 @@ fn candidate(path: String, why: &str, at_ms: Option<i64>) -> Candidate {
     Candidate { path, why: why.to_owned(), at_ms, completeness: Completeness::Unseen }
 }
 
-/// What lies in the directories of the job's checkpoints and savepoints under the job's id.
-fn lying_about(story: &Story, root: &Path) -> Vec<Candidate> {
-    let Some(job_id) = story.job_id() else { return Vec::new() };
-    let options = options_of(&story.spec, root);
+/// What lies in the directories of the job's checkpoints and savepoints under the ids of the job and the resource.
+fn lying_about(view: &View, root: &Path) -> Vec<Candidate> {
+    let Some(job_id) = view.job_id() else { return Vec::new() };
+    let options = options_of(&view.spec, root);
     let below = |directory: Option<String>| directory.as_deref().and_then(absolute);
     let checkpoints = below(options.checkpoint_directory).map(|directory| directory.join(job_id));
     let beginning = format!("savepoint-{}-", job_id.get(..6).unwrap_or(job_id));
-    let named = |directory: Option<PathBuf>, beginning: &str, why: &str| -> Vec<Candidate> {
-        let entries = directory.and_then(|directory| std::fs::read_dir(directory).ok());
-        let paths = entries.into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-        paths
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(beginning)))
-            .filter(|path| path.join(METADATA).is_file())
-            .map(|path| candidate(format!("file:{}", path.display()), why, None))
-            .collect()
-    };
-    let mut found = named(checkpoints, "chk-", "checkpoint");
-    found.extend(named(below(options.savepoint_directory), &beginning, "savepoint"));
+    let savepoints = below(options.savepoint_directory);
+    // Flink names a savepoint by the job; drey gives each stop a directory below that of the resource.
+    let stops = savepoints.iter().flat_map(|directory| inside(&directory.join(&view.uid)));
+    let mut found = whole(checkpoints, "chk-", "checkpoint");
+    found.extend(stops.flat_map(|stop| whole(Some(stop), "savepoint-", "upgrade")));
+    found.extend(whole(savepoints.clone(), &beginning, "savepoint"));
     found
+}
+
+/// The snapshots of a directory whose names begin so.
+fn whole(directory: Option<PathBuf>, beginning: &str, why: &str) -> Vec<Candidate> {
+    let paths = directory.into_iter().flat_map(|directory| inside(&directory));
+    paths
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(beginning)))
+        .filter(|path| path.join(METADATA).is_file())
+        .map(|path| candidate(format!("file:{}", path.display()), why, None))
+        .collect()
+}
+
+/// What is in a directory, if it is one.
+fn inside(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten();
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
 }
 
 /// What counts for the job; options that cannot be read leave no directory.
@@ -175,6 +187,7 @@ mod tests {
             format!("checkpoints/{job_id}/chk-7"),
             "savepoints/savepoint-012345-aaaa".to_owned(),
             "savepoints/savepoint-ffffff-bbbb".to_owned(),
+            "savepoints/the-uid/2-aaaa/savepoint-eeeeee-cccc".to_owned(),
         ] {
             std::fs::create_dir_all(at(&path)).expect("made");
             std::fs::write(at(&path).join(METADATA), "x").expect("written");
@@ -184,7 +197,9 @@ mod tests {
         let gone = at("savepoints/gone").display().to_string();
         let status = json!({ "jobStatus": { "jobId": job_id,
             "savepointInfo": { "lastSavepoint": { "timeStamp": 30, "location": gone } } } });
-        let found = candidates(&view(&json!({}), &status), Some(root.path()));
+        let mut view = view(&json!({}), &status);
+        view.uid = "the-uid".to_owned();
+        let found = candidates(&view, Some(root.path()));
         let told: Vec<(&str, &str, bool)> = found
             .iter()
             .map(|one| {
@@ -192,10 +207,13 @@ mod tests {
                 (name.unwrap_or_default(), one.completeness.word(), one.at_ms.is_some())
             })
             .collect();
-        assert_eq!(told.len(), 3, "{told:?}");
-        for expected in
-            [("chk-7", "complete", true), ("savepoint-012345-aaaa", "complete", true), ("gone", "gone", true)]
-        {
+        assert_eq!(told.len(), 4, "{told:?}");
+        for expected in [
+            ("chk-7", "complete", true),
+            ("savepoint-012345-aaaa", "complete", true),
+            ("savepoint-eeeeee-cccc", "complete", true),
+            ("gone", "gone", true),
+        ] {
             assert!(told.contains(&expected), "{expected:?} in {told:?}");
         }
         assert_eq!(told.last().map(|(name, ..)| *name), Some("gone"), "the oldest is last");

@@ -48,7 +48,7 @@ pub async fn look(client: &Client, namespace: Option<&str>, state_directory: Opt
         let message = format!("only the first {RESOURCES_MAX} were looked at");
         findings.push(Finding::new(CHECK, Verdict::Note, message).fix("name a namespace with `-n`"));
     }
-    if findings.is_empty() {
+    if findings.iter().all(|finding| finding.check != CHECK) {
         let message = match objects.len() {
             0 => "there are none".to_owned(),
             count => format!("nothing is wrong with the {count} that there are"),

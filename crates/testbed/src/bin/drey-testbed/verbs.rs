@@ -154,6 +154,10 @@ pub(crate) fn change<P: Place>(story: &mut Story<P>) -> Result<()> {
         "`drey rollback` did not go back to {parallelism}"
     );
     story.place.run(&["restart", NAME])?;
+    story.settled()?;
+    // What is kept is where the job goes on: the ledger shows whether that is true.
+    story.place.run(&["suspend", NAME])?;
+    story.place.run(&["restore", NAME, "latest", "--yes"])?;
     story.settled()
 }
 
