@@ -11,6 +11,7 @@ use drey_flink::rest::tls::{self, TlsSettings};
 use drey_flink::rest::{Doubt, Refusal, RestError};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use tokio::time::Instant;
 
 use super::limits;
 use super::talk::Talk;
@@ -150,6 +151,41 @@ where
         }
         asked += 1;
         tokio::time::sleep(session.pace.look).await;
+    }
+}
+
+/// For how long nothing was heard of Flink.
+#[derive(Debug)]
+pub struct Silence {
+    since: Option<Instant>,
+    max: Duration,
+}
+
+impl Silence {
+    /// Nothing was asked yet.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self { since: None, max: session.pace.away }
+    }
+
+    /// There was an answer.
+    pub fn ends(&mut self) {
+        self.since = None;
+    }
+
+    /// There was none.
+    ///
+    /// # Errors
+    /// There was none for too long.
+    pub fn goes_on(&mut self, error: &RestError) -> Result<(), Failure> {
+        let now = Instant::now();
+        let silent = now.duration_since(*self.since.get_or_insert(now));
+        if silent < self.max {
+            return Ok(());
+        }
+        let why = failure(error);
+        let message = format!("Flink has not answered for {} s: {}", silent.as_secs(), why.message());
+        Err(Failure::new(Kind::Unreachable, message))
     }
 }
 
