@@ -8,4 +8,5 @@ mod killed;
 mod lost_answers;
 mod remote;
 mod support;
+mod tls;
 mod updates;
