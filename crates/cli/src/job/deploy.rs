@@ -11,6 +11,7 @@ use super::limits;
 use super::names::{called, is_active};
 use super::release::{Release, store};
 use super::start::{Came, Submission, follow, submit};
+use super::stop::forgotten;
 use super::version::{Record, Store};
 use crate::failure::{Failure, Kind};
 
@@ -148,6 +149,14 @@ async fn came_up(session: &Session, release: &Release, job: JobId) -> Result<Job
                 format!("`drey job status {job}` or `drey job cancel {job}`"),
             );
             Err(Failure::new(Kind::Failed, format!("job {job} does not come up: {why}")))
+        }
+        Came::Forgotten => {
+            session.talk.stage(
+                "",
+                "if it has completed a checkpoint, it can go on from there",
+                "start it from its newest checkpoint with `--savepoint-path`",
+            );
+            Err(forgotten(job))
         }
         Came::Not { job: None, why } => {
             session.talk.stage("", format!("job {job} was submitted"), run_again());

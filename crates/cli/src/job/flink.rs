@@ -7,10 +7,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use drey_flink::FlinkRest;
-use drey_flink::rest::tls::{self, TlsSettings};
+use drey_flink::rest::tls::{self, TlsFault, TlsSettings};
 use drey_flink::rest::{Doubt, Refusal, RestError};
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use tokio::time::Instant;
 
 use super::limits;
 use super::talk::Talk;
@@ -153,6 +154,41 @@ where
     }
 }
 
+/// For how long nothing was heard of Flink.
+#[derive(Debug)]
+pub struct Silence {
+    since: Option<Instant>,
+    max: Duration,
+}
+
+impl Silence {
+    /// Nothing was asked yet.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self { since: None, max: session.pace.away }
+    }
+
+    /// There was an answer.
+    pub fn ends(&mut self) {
+        self.since = None;
+    }
+
+    /// There was none.
+    ///
+    /// # Errors
+    /// There was none for too long.
+    pub fn goes_on(&mut self, error: &RestError) -> Result<(), Failure> {
+        let now = Instant::now();
+        let silent = now.duration_since(*self.since.get_or_insert(now));
+        if silent < self.max {
+            return Ok(());
+        }
+        let why = failure(error);
+        let message = format!("Flink has not answered for {} s: {}", silent.as_secs(), why.message());
+        Err(Failure::new(Kind::Unreachable, message))
+    }
+}
+
 /// Whether the same question may have an answer the next time. With 500 Flink says what is wrong with it.
 fn may_pass(error: &RestError) -> bool {
     match error {
@@ -175,20 +211,65 @@ pub fn failure(error: &RestError) -> Failure {
 
 fn refused(refusal: &Refusal) -> Failure {
     match refusal {
-        Refusal::NotConnected { address, reason } => {
+        Refusal::NotConnected { address, reason, tls: None } => {
             Failure::new(Kind::Unreachable, format!("Flink cannot be reached at {address}: {reason}"))
-                .hint("check FLINK_BASE_URL or `--flink-url`; https needs a certificate that is trusted (`--flink-ca-file`)")
+                .hint("check FLINK_BASE_URL or `--flink-url`")
         }
-        Refusal::NotSendable { reason } => Failure::new(Kind::Usage, format!("the request cannot be made: {reason}")),
-        Refusal::NoSuchCall { message } => Failure::new(Kind::Failed, message.clone())
-            .hint("jars are taken by session clusters with `web.submit.enable: true`, not by application clusters"),
+        Refusal::NotConnected { address, reason, tls: Some(fault) } => {
+            let (why, next) = of_tls(*fault);
+            Failure::new(Kind::Unreachable, format!("Flink cannot be reached at {address}: {why}"))
+                .detail(reason.clone())
+                .hint(next)
+        }
+        Refusal::NotSendable { reason } => {
+            Failure::new(Kind::Usage, format!("the request cannot be made: {reason}"))
+        }
+        Refusal::NoSuchCall { message } => Failure::new(Kind::Failed, message.clone()).hint(
+            "jars are taken by session clusters with `web.submit.enable: true`, not by application clusters",
+        ),
         Refusal::Rejected { status: status @ (401 | 403), message } => {
             Failure::new(Kind::Forbidden, unexpected_status(*status, message))
                 .hint("set FLINK_BASIC_AUTH_USERNAME and FLINK_BASIC_AUTH_PASSWORD")
         }
-        Refusal::Rejected { status, message } => Failure::new(Kind::Failed, unexpected_status(*status, message)),
+        Refusal::Rejected { status, message } => {
+            Failure::new(Kind::Failed, unexpected_status(*status, message))
+        }
     }
 }
+
+/// What is wrong, and what helps.
+fn of_tls(fault: TlsFault) -> (&'static str, &'static str) {
+    match fault {
+        TlsFault::UnknownAuthority => (
+            "nobody who is trusted has signed its certificate",
+            "give the authority that has, or a certificate that signs itself, as a PEM file: `--flink-ca-file FILE`",
+        ),
+        TlsFault::OtherHost => (
+            "its certificate is that of another host",
+            "give an address with a name that the certificate has: FLINK_BASE_URL or `--flink-url`",
+        ),
+        TlsFault::NotValidNow => (
+            "its certificate is not valid yet, or not any more",
+            "Flink needs a new certificate; check the clock of this machine too",
+        ),
+        TlsFault::NoTls => (
+            "what answers there does not speak TLS",
+            "for plain HTTP the address begins with `http://`: FLINK_BASE_URL or `--flink-url`",
+        ),
+        TlsFault::TurnedAway => (
+            "it does not go on with TLS",
+            "if it asks for a certificate, give one with its key as a PEM file: `--flink-identity-file FILE`",
+        ),
+        TlsFault::Other => (
+            "TLS fails",
+            "check FLINK_BASE_URL or `--flink-url`, `--flink-ca-file` and `--flink-identity-file`",
+        ),
+    }
+}
+
+/// Where plain HTTP is not understood.
+const PERHAPS_TLS: &str =
+    "if Flink speaks TLS there, the address begins with `https://`: FLINK_BASE_URL or `--flink-url`";
 
 fn doubtful(doubt: &Doubt) -> Failure {
     match doubt {
@@ -197,7 +278,14 @@ fn doubtful(doubt: &Doubt) -> Failure {
                 .hint("`--flink-timeout` or FLINK_API_TIMEOUT_SECONDS gives it more time")
         }
         Doubt::ConnectionLost { reason } => {
-            Failure::new(Kind::Unreachable, format!("the connection to Flink was lost: {reason}"))
+            let failure =
+                Failure::new(Kind::Unreachable, format!("the connection to Flink was lost: {reason}"));
+            // Whoever speaks TLS answers plain HTTP with an alert, which is no HTTP.
+            if reason.contains("invalid HTTP") { failure.hint(PERHAPS_TLS) } else { failure }
+        }
+        // Flink itself sends those who do not speak TLS to the address where they should.
+        Doubt::NotFlink { status: status @ (301 | 302 | 307 | 308), message } => {
+            Failure::new(Kind::Failed, unexpected_status(*status, message)).hint(PERHAPS_TLS)
         }
         Doubt::ServerError { status, message } => {
             Failure::new(Kind::Failed, unexpected_status(*status, message))

@@ -13,6 +13,8 @@ pub struct Pace {
     pub appear: Duration,
     /// How old Flink's checkpoint statistics may be (`rest.cache.checkpoint-statistics.timeout`), with some room.
     pub statistics_age: Duration,
+    /// How long Flink may be away before what waits for it gives up.
+    pub away: Duration,
 }
 
 impl Default for Pace {
@@ -22,6 +24,7 @@ impl Default for Pace {
             settle: Duration::from_secs(2),
             appear: Duration::from_secs(5),
             statistics_age: Duration::from_millis(3500),
+            away: Duration::from_secs(120),
         }
     }
 }

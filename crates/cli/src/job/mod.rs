@@ -4,7 +4,8 @@
 //!   arguments ─► command/ ─► deploy, update ─► start, stop ─► drey-flink ─► Flink
 //!                               │  ├─ situation: what there is, purely
 //!                               │  └─ identity: ids that are chosen before they are asked for
-//!                               └─ version: the record in Flink's own jar store
+//!                               ├─ version: the record in Flink's own jar store
+//!                               └─ lost: where the state lies when Flink dies and has forgotten its jobs
 //! ```
 //! Architecture invariant: nothing here knows Kubernetes, and nothing outside of this room knows Flink's REST interface.
 //! There is no state but Flink's: whatever ends the process, the same command finds what is left. A POST whose answer is
@@ -17,6 +18,7 @@ pub mod flink;
 pub mod identity;
 pub mod jar;
 pub mod limits;
+pub mod lost;
 pub mod names;
 pub mod release;
 pub mod remote;

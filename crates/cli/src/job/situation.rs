@@ -64,7 +64,10 @@ fn without_an_active_one(ended: &[&JobOverview], store: &Store) -> Situation {
 fn with_one(one: &JobOverview, jobs: &[JobOverview], store: &Store, version: &str) -> Situation {
     let runs = one.state == JobState::Running;
     let records = store.records();
-    let is_this_version = records.iter().any(|record| record.job == one.id && record.version == version);
+    let mut versions = records.iter().filter(|record| record.job == one.id).map(|record| &record.version);
+    // Of two updates at once one may have died before it saw that it had lost: then it is not known which version this is.
+    let is_this_version =
+        versions.next().is_some_and(|first| first == version) && versions.all(|other| other == version);
     let known = store.jobs().into_iter().chain(jobs.iter().map(|job| job.id));
     let old = known.into_iter().find(|old| successors(*old).any(|id| id == one.id));
     // The last act of an update is to remove the record of what it replaced.
@@ -146,5 +149,13 @@ mod tests {
             &[(running.id, "v1"), (old.id, "v0")],
             &Situation::Running(running),
         );
+    }
+    #[test]
+    fn of_two_updates_at_once_the_record_of_the_loser_is_no_proof() {
+        let old = job('1', "a", "FINISHED");
+        let (starting, running) = (after(&old, "a", "CREATED"), after(&old, "a", "RUNNING"));
+        let both = [(running.id, "v1"), (running.id, "v2"), (old.id, "v0")];
+        check(&[old.clone(), running.clone()], &both, &Situation::Running(running));
+        check(&[old, starting.clone()], &both, &Situation::NotReady(starting));
     }
 }

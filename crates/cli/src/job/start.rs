@@ -6,8 +6,9 @@ use drey_flink::JobId;
 use drey_flink::rest::{Doubt, JarRun, JobOverview, JobState, Refusal, RestError};
 use tokio::time::Instant;
 
-use super::flink::{Session, failure};
+use super::flink::{Session, Silence, failure};
 use super::limits;
+use super::lost::life;
 use super::names::is_active;
 use crate::failure::{Failure, Kind};
 
@@ -33,7 +34,8 @@ pub async fn submit(
     timeout: Duration,
 ) -> Result<Submission, Failure> {
     let deadline = Instant::now() + timeout;
-    let mut in_doubt = 0;
+    let (mut in_doubt, mut silence) = (0, Silence::of(session));
+    let before = life(session).await;
     loop {
         let error = match session.rest.run_jar(jar_id, run).await {
             Ok(id) if id == run.job_id => return Ok(Submission::Taken),
@@ -53,13 +55,18 @@ pub async fn submit(
                 let appeared = appears(session, run.job_id).await;
                 return appeared.map(|_| Submission::Either).ok_or_else(|| not_known(run.job_id, &error));
             }
-            Answer::NotReached => {}
+            Answer::NotReached => silence.goes_on(&error).map_err(|_| not_known(run.job_id, &error))?,
             Answer::Doubtful => {
+                silence.ends();
                 in_doubt += 1;
                 if appears(session, run.job_id).await.is_some() {
                     return Ok(Submission::Either);
                 }
             }
+        }
+        // The one that may have taken it may have run it, and its checkpoints, before it died.
+        if in_doubt > 0 && before.is_some() && life(session).await.is_some_and(|now| Some(now) != before) {
+            return Err(not_known(run.job_id, &error));
         }
         if Instant::now() >= deadline || in_doubt >= limits::SENDS_MAX {
             return Err(not_known(run.job_id, &error));
@@ -141,9 +148,11 @@ pub enum Came {
     Running,
     /// It has ended well.
     Finished,
+    /// Flink had it, and does not know it any more.
+    Forgotten,
     /// It has not come up.
     Not {
-        /// Where it is now; `None` if Flink does not know it or did not answer.
+        /// Where it is now; `None` if Flink did not answer.
         job: Option<JobOverview>,
         /// Why, as far as Flink says.
         why: String,
@@ -154,10 +163,15 @@ pub enum Came {
 pub async fn follow(session: &Session, job: JobId, timeout: Duration) -> Came {
     let deadline = Instant::now() + timeout;
     let mut watch = Watch::default();
-    let mut last = None;
+    let (mut last, mut silence, mut absent) = (None, Silence::of(session), None);
     loop {
-        match look(session, job).await {
+        let answer = look(session, job).await;
+        if answer.is_ok() {
+            silence.ends();
+        }
+        match answer {
             Ok(Some(found)) => {
+                absent = None;
                 watch.see(&found, Instant::now());
                 if watch.said.as_deref() != Some(found.state.word()) {
                     watch.said = Some(found.state.word().to_owned());
@@ -172,8 +186,18 @@ pub async fn follow(session: &Session, job: JobId, timeout: Duration) -> Came {
                     Verdict::Wait => {}
                 }
             }
-            Ok(None) => watch.said = None,
-            Err(error) => session.talk.say(format!("no answer about job {job}: {error}")),
+            Ok(None) => {
+                watch.said = None;
+                if Instant::now() - *absent.get_or_insert_with(Instant::now) >= session.pace.appear {
+                    return Came::Forgotten;
+                }
+            }
+            Err(error) => {
+                session.talk.say(format!("no answer about job {job}: {error}"));
+                if let Err(away) = silence.goes_on(&error) {
+                    return Came::Not { job: None, why: away.message().to_owned() };
+                }
+            }
         }
         if Instant::now() >= deadline {
             return not_up(session, job, last, Some(timeout)).await;

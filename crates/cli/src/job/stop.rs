@@ -11,7 +11,7 @@ use drey_flink::rest::{
 };
 use tokio::time::Instant;
 
-use super::flink::{Session, failure};
+use super::flink::{Session, Silence, failure};
 use super::identity;
 use super::limits;
 use super::names::is_active;
@@ -45,9 +45,13 @@ enum Known {
 pub async fn with_savepoint(session: &Session, job: JobId, stop: &Stop) -> Result<String, Failure> {
     let deadline = Instant::now() + stop.timeout;
     let mut attempt = next_attempt(session, job).await?;
-    let mut asked = 0;
+    let (mut asked, mut silence) = (0, Silence::of(session));
     let location = loop {
-        match known(session, job, attempt).await {
+        let answer = known(session, job, attempt).await;
+        if answer.is_ok() {
+            silence.ends();
+        }
+        match answer {
             Ok(Known::Completed(location)) => break location,
             // One that failed before this command has asked is not what it was asked for.
             Ok(Known::Failed(_)) if asked == 0 && attempt + 1 < limits::ATTEMPTS_MAX => {
@@ -63,14 +67,18 @@ pub async fn with_savepoint(session: &Session, job: JobId, stop: &Stop) -> Resul
                 ask(session, job, attempt, stop, &mut asked).await?;
                 continue;
             }
-            Err(error) => session.talk.say(format!("no answer about the savepoint, asked again: {error}")),
+            Err(error) => {
+                session.talk.say(format!("no answer about the savepoint, asked again: {error}"));
+                silence.goes_on(&error)?;
+            }
         }
         if Instant::now() >= deadline {
             return Err(no_savepoint_in_time(job, stop.timeout));
         }
         tokio::time::sleep(session.pace.look).await;
     };
-    ended(session, job, deadline.max(Instant::now() + limits::CANCEL)).await?;
+    let ended = ended(session, job, deadline.max(Instant::now() + limits::CANCEL)).await;
+    ended.map_err(|failed| failed.detail(format!("its savepoint is {location}")))?;
     Ok(location)
 }
 
@@ -154,8 +162,7 @@ async fn ask(
 /// The savepoint that the job has ended with, when it has ended before it was asked to.
 async fn ended_before(session: &Session, job: JobId) -> Result<Option<String>, Failure> {
     let Some(found) = session.rest.job(job).await.map_err(|error| failure(&error))? else {
-        return Err(Failure::new(Kind::NotFound, format!("Flink does not know job {job} any more"))
-            .hint("a JobManager without high availability forgets its jobs when it ends"));
+        return Err(forgotten(job));
     };
     if is_active(&found) {
         return Ok(None);
@@ -167,6 +174,13 @@ async fn ended_before(session: &Session, job: JobId) -> Result<Option<String>, F
             format!("job {job} has ended as {} without this stop", found.state.word()),
         )),
     }
+}
+
+/// The job is gone with its JobManager.
+#[must_use]
+pub fn forgotten(job: JobId) -> Failure {
+    Failure::new(Kind::NotFound, format!("Flink does not know job {job} any more"))
+        .detail("a JobManager without high availability forgets its jobs when it dies")
 }
 
 /// The savepoint that a job was stopped with, from the record that Flink keeps of the job.
@@ -226,13 +240,28 @@ fn not_cancelled(job: JobId, error: &RestError) -> Failure {
 
 /// Waits until the job has ended for good.
 async fn ended(session: &Session, job: JobId, deadline: Instant) -> Result<JobState, Failure> {
-    let mut last = "no answer".to_owned();
+    let (mut last, mut silence, mut absent) = (String::new(), Silence::of(session), None);
     loop {
-        match session.rest.job(job).await {
+        let answer = session.rest.job(job).await;
+        if answer.is_ok() {
+            silence.ends();
+        }
+        match answer {
             Ok(Some(found)) if !is_active(&found) => return Ok(found.state),
-            Ok(Some(found)) => found.state.word().clone_into(&mut last),
-            Ok(None) => "not known to Flink".clone_into(&mut last),
-            Err(error) => last = error.to_string(),
+            Ok(Some(found)) => {
+                absent = None;
+                found.state.word().clone_into(&mut last);
+            }
+            Ok(None) => {
+                if Instant::now() - *absent.get_or_insert_with(Instant::now) >= session.pace.appear {
+                    return Err(forgotten(job));
+                }
+                "not known to Flink".clone_into(&mut last);
+            }
+            Err(error) => {
+                silence.goes_on(&error)?;
+                last = error.to_string();
+            }
         }
         if Instant::now() >= deadline {
             return Err(Failure::new(Kind::Timeout, format!("job {job} has not ended: {last}")));

@@ -29,6 +29,7 @@ pub struct Talk(Arc<Shared>);
 struct Shared {
     lines: Mutex<Lines>,
     stage: Mutex<Stage>,
+    if_lost: Mutex<String>,
 }
 
 #[derive(Debug)]
@@ -63,7 +64,11 @@ impl Talk {
     }
 
     fn of(lines: Lines) -> Self {
-        Self(Arc::new(Shared { lines: Mutex::new(lines), stage: Mutex::default() }))
+        Self(Arc::new(Shared {
+            lines: Mutex::new(lines),
+            stage: Mutex::default(),
+            if_lost: Mutex::default(),
+        }))
     }
 
     /// Says a line, or drops it when nobody reads.
@@ -102,6 +107,11 @@ impl Talk {
         *locked(&self.0.stage) = Stage { doing: doing.into(), left: left.into(), next: next.into() };
     }
 
+    /// What to do if Flink dies and has forgotten its jobs; it is told to those who cannot reach it any more.
+    pub fn if_lost(&self, next: impl Into<String>) {
+        *locked(&self.0.if_lost) = next.into();
+    }
+
     /// The stage.
     #[must_use]
     pub fn current(&self) -> Stage {
@@ -113,7 +123,10 @@ impl Talk {
     pub fn explained(&self, failure: Failure) -> Failure {
         let Stage { doing: _, left, next } = self.current();
         let failure = if left.is_empty() { failure } else { failure.detail(left) };
-        if next.is_empty() { failure } else { failure.hint(next) }
+        let if_lost = locked(&self.0.if_lost).clone();
+        let is_away = failure.kind() == Kind::Unreachable && !if_lost.is_empty();
+        let failure = if next.is_empty() { failure } else { failure.hint(next) };
+        if is_away { failure.hint(if_lost) } else { failure }
     }
 }
 

@@ -11,12 +11,13 @@
 use std::time::Duration;
 
 use drey_flink::JobId;
-use drey_flink::rest::JobOverview;
+use drey_flink::rest::{JobOverview, JobState};
 
 use super::flink::{Session, innermost, read};
 use super::identity::{successor, successors};
 use super::jar::{keep, place, remove};
 use super::limits;
+use super::lost::{self, Traces};
 use super::names::{JobName, called, is_active};
 use super::release::{Release, plan, store};
 use super::situation::{Situation, find};
@@ -32,6 +33,8 @@ pub struct Update {
     pub name: JobName,
     /// How the old version is stopped.
     pub stop: Stop,
+    /// Where the state of the job lies if Flink has forgotten it.
+    pub if_lost: Vec<String>,
     /// Without a job of that name, start one.
     pub fallback_to_deploy: bool,
     /// If the new version does not come up, run the old one again.
@@ -51,7 +54,10 @@ pub enum Updated {
         savepoint: Option<String>,
     },
     /// There is no job of that name: it is to be deployed.
-    NothingToUpdate,
+    NothingToUpdate {
+        /// The state to start from, if Flink has forgotten the job.
+        from: Option<String>,
+    },
 }
 
 /// Updates.
@@ -70,7 +76,8 @@ pub async fn update(session: &Session, release: &Release, how: &Update) -> Resul
             session.talk.say(format!("an earlier run of this update has started {}", called(&job)));
             session.talk.stage("waiting for the job", format!("job {} was submitted", job.id), run_again());
             let Some(old) = old else { return came_up_anyway(session, release, job.id).await };
-            let run = Run { release, how, old, savepoint: None, attempt: attempt_of(old, job.id) };
+            let traces = Traces::of(session, job.id, how.stop.directory.as_deref()).await;
+            let run = Run { release, how, old, savepoint: None, attempt: attempt_of(old, job.id), traces };
             run.judge(session, job.id).await
         }
         Situation::NotReady(job) => {
@@ -78,7 +85,8 @@ pub async fn update(session: &Session, release: &Release, how: &Update) -> Resul
                 .hint(format!("see why: `drey job status {}`; it can be updated when it runs", job.id)))
         }
         Situation::Several(jobs) => Err(several(&how.name, &jobs)),
-        Situation::Nothing { ended } => nothing(session, how, &jobs, &ended).await,
+        Situation::Nothing { ended } if how.if_lost.is_empty() => nothing(session, how, &jobs, &ended).await,
+        Situation::Nothing { ended } => lost(session, how, &ended).await,
     }
 }
 
@@ -115,7 +123,7 @@ async fn nothing(
                 .talk
                 .say(format!("{known}, which is not used; `--savepoint-path` of `drey job deploy` does"));
         });
-        return Ok(Updated::NothingToUpdate);
+        return Ok(Updated::NothingToUpdate { from: None });
     }
     let message = format!("no instance running for job name base \"{}\". Aborting update", how.name);
     let similar = how.name.similar(jobs);
@@ -132,6 +140,32 @@ async fn nothing(
     })
 }
 
+/// Flink has forgotten the job, as whoever runs the command says: it goes on from the newest state that is left of it.
+async fn lost(session: &Session, how: &Update, ended: &[JobOverview]) -> Result<Updated, Failure> {
+    if lost::has_high_availability(session).await != Some(false) {
+        let message = format!("Flink does not list job `{}`, and may still bring it back", how.name);
+        return Err(Failure::new(Kind::Conflict, message)
+            .detail("it has high availability, or does not say: `--if-lost` could start a second job")
+            .hint("see what runs: `drey job list`; to start it nevertheless: `drey job deploy --savepoint-path`"));
+    }
+    for earlier in ended {
+        if earlier.state == JobState::Finished || has_committed(session, earlier).await != Some(false) {
+            let message = format!("{} has ended and is not lost", called(earlier));
+            return Err(Failure::new(Kind::Conflict, message)
+                .detail("it may have written since what `--if-lost` names was kept")
+                .hint("`drey job deploy --savepoint-path` starts from a state that you know"));
+        }
+    }
+    let from = lost::newest(&how.if_lost)?;
+    session.talk.say(format!("Flink has forgotten job `{}`; it goes on from {from}", how.name));
+    Ok(Updated::NothingToUpdate { from: Some(from) })
+}
+
+/// What to do when Flink dies and has forgotten its jobs.
+fn when_lost(flags: &str) -> String {
+    format!("if Flink is started again and has forgotten its jobs: the same command with {flags}")
+}
+
 /// The usual way.
 async fn replace(
     session: &Session,
@@ -141,25 +175,12 @@ async fn replace(
     jobs: &[JobOverview],
     before: &Store,
 ) -> Result<Updated, Failure> {
-    let runs_on = format!("{} runs on, nothing was changed", called(old));
-    session.talk.stage("uploading the new version", runs_on.clone(), run_again());
+    let traces = Traces::of(session, old.id, how.stop.directory.as_deref()).await;
+    let flags = traces.flags(old.id, None, &[]);
+    session.talk.if_lost(when_lost(&flags));
     let attempt = next_attempt(old.id, 0, jobs)?;
-    let (new, jar_id) = (successor(old.id, attempt), place(session, before, &release.jar).await?);
-    if how.plan {
-        session.talk.stage("having Flink plan the new version", runs_on.clone(), "");
-        let name = plan(session, &jar_id, &release.options, new).await?;
-        if let Some(name) = name.filter(|name| *name != old.name) {
-            session.talk.say(format!("the new version is called `{name}`, the old one `{}`", old.name));
-        }
-    }
-    session.talk.stage("recording the update", runs_on, run_again());
-    record(session, release, before, new, &jar_id).await?;
-    if how.roll_back && former(before, old.id).is_none() {
-        session.talk.say(format!(
-            "how {} was started is not recorded: if the new version does not come up, the old one is not run again by itself",
-            called(old)
-        ));
-    }
+    let prepared = prepare(session, release, how, old, successor(old.id, attempt), before).await;
+    let jar_id = known(session, old.id, &flags, prepared).await?;
     session.talk.say(format!("stopping {} with a savepoint", called(old)));
     session.talk.stage(
         format!("stopping job {} with a savepoint", old.id),
@@ -169,9 +190,10 @@ async fn replace(
         ),
         run_again(),
     );
-    let savepoint = with_savepoint(session, old.id, &how.stop).await?;
+    let stopped = with_savepoint(session, old.id, &how.stop).await;
+    let savepoint = known(session, old.id, &flags, stopped).await?;
     session.talk.say(format!("job {} has ended with the savepoint {savepoint}", old.id));
-    let run = Run { release, how, old: old.id, savepoint: Some(savepoint), attempt };
+    let run = Run { release, how, old: old.id, savepoint: Some(savepoint), attempt, traces };
     run.start(session, &jar_id).await
 }
 
@@ -212,8 +234,58 @@ async fn go_on(
     let attempt = next_attempt(old.id, 0, jobs)?;
     let jar_id = place(session, before, &release.jar).await?;
     record(session, release, before, successor(old.id, attempt), &jar_id).await?;
-    let run = Run { release, how, old: old.id, savepoint: Some(savepoint), attempt };
+    let traces = Traces::of(session, old.id, how.stop.directory.as_deref()).await;
+    let run = Run { release, how, old: old.id, savepoint: Some(savepoint), attempt, traces };
     run.start(session, &jar_id).await
+}
+
+/// What failed may have failed because Flink was started again and has forgotten the job; then that is what is told.
+async fn known<T>(
+    session: &Session,
+    old: JobId,
+    flags: &str,
+    outcome: Result<T, Failure>,
+) -> Result<T, Failure> {
+    let Err(failed) = outcome else { return outcome };
+    // Who cannot reach it knows nothing of it.
+    let is_known = failed.kind() == Kind::Unreachable || session.rest.job(old).await != Ok(None);
+    if is_known {
+        return Err(failed);
+    }
+    let left = "the old version is gone, and the new one was not started";
+    session.talk.stage("", left, format!("run the same command again with {flags}"));
+    // It may name the savepoint.
+    Err(if failed.kind() == Kind::NotFound { failed } else { stop::forgotten(old) })
+}
+
+/// Everything before the stop; returns the jar in Flink's store.
+async fn prepare(
+    session: &Session,
+    release: &Release,
+    how: &Update,
+    old: &JobOverview,
+    new: JobId,
+    before: &Store,
+) -> Result<String, Failure> {
+    let runs_on = format!("nothing was changed: {} was left as it is", called(old));
+    session.talk.stage("uploading the new version", runs_on.clone(), run_again());
+    let jar_id = place(session, before, &release.jar).await?;
+    if how.plan {
+        session.talk.stage("having Flink plan the new version", runs_on.clone(), "");
+        let name = plan(session, &jar_id, &release.options, new).await?;
+        if let Some(name) = name.filter(|name| *name != old.name) {
+            session.talk.say(format!("the new version is called `{name}`, the old one `{}`", old.name));
+        }
+    }
+    session.talk.stage("recording the update", runs_on, run_again());
+    record(session, release, before, new, &jar_id).await?;
+    if how.roll_back && former(before, old.id).is_none() {
+        session.talk.say(format!(
+            "how {} was started is not recorded: if the new version does not come up, the old one is not run again by itself",
+            called(old)
+        ));
+    }
+    Ok(jar_id)
 }
 
 fn ended_with(old: JobId, savepoint: &str) -> String {
@@ -267,6 +339,7 @@ fn former(store: &Store, old: JobId) -> Option<Record> {
 async fn came_up_anyway(session: &Session, release: &Release, job: JobId) -> Result<Updated, Failure> {
     match follow(session, job, release.timeout).await {
         Came::Running | Came::Finished => Ok(Updated::To { job, savepoint: None }),
+        Came::Forgotten => Err(stop::forgotten(job)),
         Came::Not { why, .. } => {
             Err(Failure::new(Kind::Failed, format!("job {job} does not come up: {why}")))
         }
@@ -281,11 +354,13 @@ struct Run<'a> {
     /// Not known when an earlier run of the command has started the new version.
     savepoint: Option<String>,
     attempt: u32,
+    traces: Traces,
 }
 
 impl Run<'_> {
     async fn start(&self, session: &Session, jar_id: &str) -> Result<Updated, Failure> {
         let new = successor(self.old, self.attempt);
+        session.talk.if_lost(when_lost(&self.flags(&[new])));
         session.talk.say(format!("starting the new version as job {new}"));
         session.talk.stage(
             format!("submitting job {new}"),
@@ -303,10 +378,26 @@ impl Run<'_> {
         self.judge(session, new).await
     }
 
+    /// What to add to the command if Flink has forgotten these runs, of which each began with the savepoint.
+    fn flags(&self, runs: &[JobId]) -> String {
+        self.traces.flags(self.old, self.savepoint.as_deref(), runs)
+    }
+
+    /// Flink does not know a run any more, or what was before it.
+    fn forgotten(&self, session: &Session, job: JobId, runs: &[JobId], left: String) -> Failure {
+        session.talk.stage("", left, format!("run the same command again with {}", self.flags(runs)));
+        stop::forgotten(job)
+    }
+
     /// Flink has refused the new version. It knows it nevertheless when it failed while it was set up.
     async fn refused(&self, session: &Session, new: JobId, failed: &Failure) -> Result<Updated, Failure> {
-        match read(session, || session.rest.job(new)).await? {
-            Some(job) if is_active(&job) => self.judge(session, new).await,
+        let jobs = read(session, || session.rest.jobs()).await?;
+        match jobs.iter().find(|job| job.id == new) {
+            Some(job) if is_active(job) => self.judge(session, new).await,
+            // It was started again, and its store may be another.
+            None if !jobs.iter().any(|job| job.id == self.old) => {
+                Err(self.forgotten(session, self.old, &[], self.left()))
+            }
             Some(_) | None => {
                 let why = innermost(failed.message());
                 session.talk.say(format!("Flink refuses the new version: {why}"));
@@ -324,8 +415,8 @@ impl Run<'_> {
         }
         session.talk.stage(
             "",
-            format!("job {new} was submitted, and nothing else"),
-            format!("see how it is: `drey job status {new}`"),
+            format!("job {new} was submitted with the other version; this one was not started"),
+            format!("see how it is: `drey job status {new}`; if this version is to follow it, run the same command again"),
         );
         remove(session, |job, ours| job == new && ours == version).await;
         Err(Failure::new(
@@ -345,8 +436,13 @@ impl Run<'_> {
         session.talk.stage(format!("waiting for job {new}"), format!("job {new} was submitted"), run_again());
         match follow(session, new, self.release.timeout).await {
             Came::Running | Came::Finished => {
-                self.clean_up(session, new).await;
+                self.clean_up(session, new, &self.release.version(None)).await;
                 Ok(Updated::To { job: new, savepoint: self.savepoint.clone() })
+            }
+            Came::Forgotten => {
+                let left =
+                    format!("{}; job {new} was submitted, and may have gone on from there", self.left());
+                Err(self.forgotten(session, new, &[new], left))
             }
             Came::Not { job: None, why } => {
                 Err(Failure::new(Kind::Unreachable, format!("whether job {new} runs is not known: {why}")))
@@ -355,14 +451,14 @@ impl Run<'_> {
         }
     }
 
-    /// What was replaced is not needed any more, nor are versions that did not come up.
-    async fn clean_up(&self, session: &Session, new: JobId) {
+    /// What was replaced is not needed any more, nor are versions that did not come up or came too late.
+    async fn clean_up(&self, session: &Session, new: JobId, version: &str) {
         // Also what an update before this one was kept from removing.
         let is_in_row = |job: JobId| {
             job == self.old
                 || successors(self.old).chain(successors(job)).any(|id| id == job || id == self.old)
         };
-        remove(session, |job, _| job != new && is_in_row(job)).await;
+        remove(session, |job, ours| if job == new { ours != version } else { is_in_row(job) }).await;
     }
 
     /// The new version does not come up: it is ended for good, unless what it has done would be lost or repeated.
@@ -447,6 +543,8 @@ impl Run<'_> {
     ) -> Result<Updated, Failure> {
         let jobs = read(session, || session.rest.jobs()).await?;
         let again = successor(self.old, next_attempt(self.old, self.attempt + 1, &jobs)?);
+        let (flags, new) = (self.flags(&[again]), successor(self.old, self.attempt));
+        session.talk.if_lost(when_lost(&flags));
         session.talk.say(format!("running the old version again as job {again}, from {savepoint}"));
         session.talk.stage(
             format!("running the old version again as job {again}"),
@@ -473,13 +571,17 @@ impl Run<'_> {
         );
         match follow(session, again, timeout).await {
             Came::Running | Came::Finished => {
-                self.clean_up(session, again).await;
+                self.clean_up(session, again, &former.version).await;
                 session.talk.stage(
                     "",
                     format!("the old version runs again as job {again}, from {savepoint}"),
                     "",
                 );
                 Err(failed)
+            }
+            Came::Forgotten => {
+                let left = format!("the old version was submitted again as job {again}, after job {new}");
+                Err(self.forgotten(session, again, &[again], left))
             }
             Came::Not { why, .. } => {
                 Err(failed.detail(format!("the old version, job {again}, does not come up either: {why}")))

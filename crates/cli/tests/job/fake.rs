@@ -24,6 +24,10 @@ pub(crate) enum Fault {
     Silence,
     /// It is not done, and this comes back.
     Answer(u16, &'static str),
+    /// It is not done, and Flink is dead from then on.
+    Die,
+    /// It is done, and then Flink is dead.
+    DieAfter,
 }
 
 /// How savepoints go.
@@ -83,6 +87,12 @@ pub(crate) struct World {
     pub(crate) authorization: Option<&'static str>,
     /// The header of the last request.
     pub(crate) authorized: Option<String>,
+    /// The directory in which each job has one for its checkpoints.
+    pub(crate) checkpoints: Option<String>,
+    /// Its jobs would come back with it.
+    pub(crate) high_availability: bool,
+    /// How often it was started again.
+    lives: usize,
     operations: HashMap<String, Value>,
     faults: Vec<(String, usize, Fault)>,
     uploads: usize,
@@ -92,17 +102,57 @@ pub(crate) struct World {
 pub(crate) struct Fake {
     world: Arc<Mutex<World>>,
     count: watch::Sender<usize>,
+    /// Whether it is to live, and whether it listens.
+    lives: watch::Sender<bool>,
+    listens: watch::Sender<bool>,
     pub(crate) url: String,
+}
+
+/// Listens while Flink lives.
+async fn live(fake: Fake, mut listener: tokio::net::TcpListener) {
+    let (mut lives, address) = (fake.lives.subscribe(), listener.local_addr().expect("an address"));
+    loop {
+        fake.listens.send_replace(true);
+        let router = Router::new().fallback(serve).with_state(fake.clone());
+        tokio::select! {
+            _ = axum::serve(listener, router) => {}
+            dead = lives.wait_for(|lives| !lives) => drop(dead.expect("the fake lives")),
+        }
+        fake.listens.send_replace(false);
+        lives.wait_for(|lives| *lives).await.expect("the fake lives");
+        listener = tokio::net::TcpListener::bind(address).await.expect("the same port");
+    }
 }
 
 impl Fake {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let fake = Self { world: Arc::default(), count: watch::Sender::new(0), url };
-        let router = Router::new().fallback(serve).with_state(fake.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
+        let (lives, listens) = (watch::Sender::new(true), watch::Sender::new(true));
+        let fake = Self { world: Arc::default(), count: watch::Sender::new(0), lives, listens, url };
+        tokio::spawn(live(fake.clone(), listener));
         fake
+    }
+
+    /// Waits until it is dead.
+    pub(crate) async fn died(&self) {
+        self.listens.subscribe().wait_for(|listens| !listens).await.expect("the fake lives");
+    }
+
+    /// Starts it again, without its jobs; its jars are there or not.
+    pub(crate) async fn start_again(&self, keeps_jars: bool) {
+        {
+            let mut world = self.world();
+            world.lives += 1;
+            world.jobs.clear();
+            world.operations.clear();
+            world.faults.clear();
+            if !keeps_jars {
+                world.jars.clear();
+            }
+        }
+        self.lives.send_replace(true);
+        self.listens.subscribe().wait_for(|listens| *listens).await.expect("the fake lives");
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -156,7 +206,10 @@ async fn serve(State(fake): State<Fake>, request: Request) -> Response {
     // Whoever kills its client at this request kills it while this is under way.
     fake.count.send_modify(|count| *count += 1);
     let (content, bytes) = read(body).await;
-    if fault == Some(Fault::LoseRequest) {
+    if fault == Some(Fault::Die) {
+        fake.lives.send_replace(false);
+    }
+    if fault == Some(Fault::LoseRequest) || !*fake.lives.borrow() {
         break_connection();
     }
     let (status, answer) = match fault {
@@ -165,6 +218,10 @@ async fn serve(State(fake): State<Fake>, request: Request) -> Response {
     };
     match fault {
         Some(Fault::LoseAnswer) => break_connection(),
+        Some(Fault::DieAfter) => {
+            fake.lives.send_replace(false);
+            break_connection()
+        }
         Some(Fault::Silence) => std::future::pending().await,
         _ => {}
     }
@@ -219,6 +276,7 @@ impl World {
         let parts: Vec<&str> = path.trim_matches('/').split('/').collect();
         let answer = match (method.as_str(), parts.as_slice()) {
             ("GET", ["jobs", "overview"]) => (200, self.overview()),
+            ("GET", ["jobmanager", "config"]) => (200, self.configuration()),
             ("GET", ["jars"]) => (200, self.list()),
             ("POST", ["jars", "upload"]) => (200, self.upload(content, bytes)),
             ("DELETE", ["jars", jar]) => {
@@ -241,6 +299,18 @@ impl World {
         };
         self.most_active = self.most_active.max(self.jobs.iter().filter(|job| job.is_active()).count());
         answer
+    }
+
+    fn configuration(&self) -> String {
+        let mut entries =
+            vec![json!({"key": "web.tmpdir", "value": format!("/tmp/flink-web-{}", self.lives)})];
+        if let Some(directory) = &self.checkpoints {
+            entries.push(json!({"key": "state.checkpoints.dir", "value": directory}));
+        }
+        if self.high_availability {
+            entries.push(json!({"key": "high-availability.type", "value": "kubernetes"}));
+        }
+        Value::Array(entries).to_string()
     }
 
     fn overview(&mut self) -> String {
@@ -362,6 +432,7 @@ impl World {
                 Savepoints::NeverEnd => json!({"status": {"id": "IN_PROGRESS"}}),
                 Savepoints::Succeed => {
                     let location = format!("{directory}/savepoint-{}-{}", &id[..6], &trigger[..12]);
+                    write_state(&location);
                     if ends {
                         job.state = "FINISHED";
                         job.stopped_with = Some(location.clone());
@@ -398,6 +469,18 @@ impl World {
             json!({"id": 9, "status": "COMPLETED", "is_savepoint": true, "external_path": path, "checkpoint_type": "SYNC_SAVEPOINT"})
         });
         (200, json!({"counts": {"completed": job.completed}, "latest": {"savepoint": savepoint}}).to_string())
+    }
+}
+
+/// Writes a savepoint or a checkpoint, if this is a place of this machine.
+pub(crate) fn write_state(location: &str) {
+    if std::path::Path::new(location)
+        .ancestors()
+        .nth(2)
+        .is_some_and(|root| root.starts_with(std::env::temp_dir()))
+    {
+        std::fs::create_dir_all(location).expect("made");
+        std::fs::write(format!("{location}/_metadata"), "whole").expect("written");
     }
 }
 

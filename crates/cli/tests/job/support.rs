@@ -91,6 +91,7 @@ impl Bench {
             settle: Duration::from_millis(80),
             appear: Duration::from_millis(300),
             statistics_age: Duration::from_millis(140),
+            away: Duration::from_millis(400),
         };
         Session { rest, talk: Talk::kept(), pace }
     }

@@ -99,6 +99,27 @@ async fn two_updates_at_once_are_one_job() {
     let well = usize::from(one.outcome.is_ok()) + usize::from(other.outcome.is_ok());
     assert!(well >= 1, "{:?} {:?}", one.outcome, other.outcome);
     assert_eq!((bench.fake.active().len(), bench.fake.world().most_active), (1, 1));
+    for (line, lost) in [(update("--by one"), one), (update("--by other"), other)] {
+        let Err(failure) = lost.outcome else { continue };
+        let text = failure.to_string();
+        assert!(failure.kind() == Kind::Conflict && text.contains("run the same command again"), "{text}");
+        bench.run(&line).await.well();
+        assert_eq!((bench.fake.active().len(), bench.fake.world().most_active), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_version_that_never_ran_is_not_what_a_rollback_goes_back_to() {
+    for stale in 3..9 {
+        let bench = Bench::new().await;
+        bench.deployed("a").await;
+        bench.fake.fault("/stop", 1, Fault::Answer(400, "{\"errors\":[\"no\"]}"));
+        // It leaves its record under the id that the next version will have.
+        bench.run(&update(&format!("--stale {stale}"))).await.badly();
+        bench.run(&update("--ran yes")).await.well();
+        bench.run(&update("--do refuse")).await.badly();
+        assert!(bench.only().arguments().contains(&"--ran"), "{stale}: {:?}", bench.only());
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! the caller, who needs only to know whether the request may have been applied.
 
 use super::endpoint::Endpoint;
+use super::tls::TlsFault;
 
 /// A call that did not give its answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -63,6 +64,8 @@ pub enum Refusal {
         address: String,
         /// The reason as the network stack gives it.
         reason: String,
+        /// What is wrong with TLS, if that is why.
+        tls: Option<TlsFault>,
     },
     /// The request could not be built, for instance because the address is no http address.
     #[error("the request cannot be made: {reason}")]

@@ -2,6 +2,7 @@
 //!
 //! It refuses to install a crypto provider: that belongs to `main`, once, before the first client.
 
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use reqwest::header::HeaderMap;
@@ -47,6 +48,66 @@ pub enum ClientError {
     /// The client cannot be built.
     #[error("the HTTP client cannot be built")]
     Build(#[source] reqwest::Error),
+}
+
+/// Why two that connect do not agree on TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TlsFault {
+    /// Nobody who is trusted has signed the certificate; perhaps only itself.
+    UnknownAuthority,
+    /// The certificate is that of another host.
+    OtherHost,
+    /// The certificate is not valid yet, or not any more.
+    NotValidNow,
+    /// What answers does not speak TLS.
+    NoTls,
+    /// The other side does not go on, such as one that asks for a certificate.
+    TurnedAway,
+    /// Something else.
+    Other,
+}
+
+impl TlsFault {
+    /// What an error says of TLS, if that is what it is about.
+    pub(super) fn of(error: &(dyn Error + 'static)) -> Option<Self> {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<rustls::Error>() {
+                return Some(Self::from(error));
+            }
+            // An I/O error names the source of what it holds, and not what it holds.
+            let held = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            next = match held {
+                Some(held) => Some(held),
+                None => error.source(),
+            };
+        }
+        None
+    }
+}
+
+impl From<&rustls::Error> for TlsFault {
+    fn from(error: &rustls::Error) -> Self {
+        use rustls::{CertificateError as Certificate, Error as Tls};
+        match error {
+            Tls::InvalidCertificate(wrong) => match wrong {
+                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Self::OtherHost,
+                Certificate::Expired
+                | Certificate::ExpiredContext { .. }
+                | Certificate::NotValidYet
+                | Certificate::NotValidYetContext { .. } => Self::NotValidNow,
+                Certificate::UnknownIssuer | Certificate::BadSignature => Self::UnknownAuthority,
+                // One that signs itself as an authority does.
+                Certificate::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+                    Self::UnknownAuthority
+                }
+                _ => Self::Other,
+            },
+            Tls::InvalidMessage(_) => Self::NoTls,
+            Tls::AlertReceived(_) => Self::TurnedAway,
+            _ => Self::Other,
+        }
+    }
 }
 
 const AUTHORITY: &str = "certificate authority file";

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::endpoint::Endpoint;
 use super::error::{Doubt, Refusal, RestError};
+use super::tls::TlsFault;
 use super::words::messages;
 use crate::limits;
 
@@ -167,7 +168,7 @@ impl Failure {
         let error = error.without_url();
         let reason = chain(&error);
         if error.is_connect() {
-            let refusal = Refusal::NotConnected { address: address(base), reason };
+            let refusal = Refusal::NotConnected { address: address(base), reason, tls: TlsFault::of(&error) };
             return RestError::Refused { endpoint, refusal };
         }
         if error.is_builder() {

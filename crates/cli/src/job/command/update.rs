@@ -10,6 +10,7 @@ use crate::failure::{Failure, Kind};
 use crate::follow::parse_timeout;
 use crate::job::deploy::{Deployment, deploy};
 use crate::job::flink::Session;
+use crate::job::lost::forget;
 use crate::job::names::JobName;
 use crate::job::release::ReleaseArgs;
 use crate::job::stop::Stop;
@@ -30,6 +31,13 @@ pub struct Args {
     /// Directory for the savepoint, as the JobManager sees it
     #[arg(long, visible_alias = "sd", value_name = "DIRECTORY")]
     pub savepoint_dir: Option<String>,
+    /// Where the state lies of a job that Flink has forgotten; the newest of several is taken
+    ///
+    /// A savepoint or checkpoint, or with a `*` at the end all that begin so in a directory of this machine. It counts only
+    /// when Flink has no high availability and knows no job of that name. A command that cannot reach Flink any more says
+    /// what to give here.
+    #[arg(long, value_name = "PATH")]
+    pub if_lost: Vec<String>,
     /// Start the job if none of that name runs
     #[arg(long, visible_alias = "fbd", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_value_t = false, default_missing_value = "true")]
     pub fallback_to_deploy: bool,
@@ -85,13 +93,21 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
             format: SavepointFormat::from(args.savepoint_format),
             timeout: args.savepoint_timeout.unwrap_or(StopArgs::TIMEOUT),
         },
+        if_lost: args.if_lost.clone(),
         fallback_to_deploy: args.fallback_to_deploy,
         roll_back: !args.no_rollback,
         plan: !args.no_plan,
     };
     let (job, savepoint) = match update(session, &release, &how).await? {
         Updated::To { job, savepoint } => (job, savepoint),
-        Updated::NothingToUpdate => (deploy(session, &release, &Deployment::default()).await?, None),
+        Updated::NothingToUpdate { from } => {
+            let how = Deployment { savepoint_path: from.clone(), again: false };
+            let job = deploy(session, &release, &how).await?;
+            if from.is_some() {
+                forget(session, &args.if_lost, job).await;
+            }
+            (job, from)
+        }
     };
     session.talk.say("Job successfully updated");
     args.answer.tell(Some(&job.to_string()), job, savepoint.as_deref())

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::on_cluster::{java_home, java_options};
@@ -25,6 +25,9 @@ const DIRECTORIES: [&str; 6] = ["conf", "log", "checkpoints", "savepoints", "upl
 /// The cluster. It ends when this goes.
 pub(crate) struct SessionCluster {
     directory: PathBuf,
+    home: PathBuf,
+    java: PathBuf,
+    /// The JobManager, and the TaskManager.
     processes: Vec<Child>,
     /// Address of its REST interface.
     pub(crate) url: String,
@@ -39,28 +42,67 @@ impl SessionCluster {
         }
         let ports = free_ports()?;
         let configuration = configuration(directory, ports, &java_options(distributions)?);
-        let file = if minor == "1.18" { "flink-conf.yaml" } else { "config.yaml" };
+        // The old form of the file is no YAML: quotes would be part of the value.
+        let (file, configuration) = match minor {
+            "1.18" => ("flink-conf.yaml", configuration.replace('"', "")),
+            _ => ("config.yaml", configuration),
+        };
         std::fs::write(directory.join("conf").join(file), configuration)?;
         let log4j = "log4j-console.properties";
         std::fs::copy(home.join("conf").join(log4j), directory.join("conf").join(log4j))?;
         let url = format!("http://127.0.0.1:{}", ports[0]);
-        let mut cluster = Self { directory: directory.to_owned(), processes: Vec::new(), url };
+        let (directory, java) = (directory.to_owned(), java_home(minor)?);
+        let mut cluster = Self { directory, home, java, processes: Vec::new(), url };
+        cluster.spawn()?;
+        Ok(cluster)
+    }
+
+    fn spawn(&mut self) -> Result<()> {
         for script in ["jobmanager.sh", "taskmanager.sh"] {
-            let output = File::create(directory.join("log").join(format!("{script}.out")))?;
-            let mut command = Command::new(home.join("bin").join(script));
+            let output = self.logs().join(format!("{script}.out"));
+            let output = File::options().append(true).create(true).open(output)?;
+            let mut command = Command::new(self.home.join("bin").join(script));
             command
                 .arg("start-foreground")
-                .env("FLINK_CONF_DIR", directory.join("conf"))
-                .env("FLINK_LOG_DIR", directory.join("log"))
-                .env("JAVA_HOME", java_home(minor)?)
+                .env("FLINK_CONF_DIR", self.configuration())
+                .env("FLINK_LOG_DIR", self.logs())
+                .env("JAVA_HOME", &self.java)
                 .stdin(Stdio::null())
                 .stdout(output.try_clone()?)
                 .stderr(output)
                 .process_group(0);
-            cluster.processes.push(command.spawn().with_context(|| format!("{script} cannot be started"))?);
+            self.processes.push(command.spawn().with_context(|| format!("{script} cannot be started"))?);
         }
-        cluster.wait()?;
-        Ok(cluster)
+        self.wait()
+    }
+
+    /// The process of the JobManager: the script becomes it.
+    pub(crate) fn job_manager(&self) -> Result<Pid> {
+        let pid = self.processes.first().and_then(|process| i32::try_from(process.id()).ok());
+        pid.and_then(Pid::from_raw).context("there is a JobManager")
+    }
+
+    /// Waits until somebody has killed the JobManager, and starts the cluster again, at the same address. Without high
+    /// availability it has lost its jobs; its jars are there.
+    pub(crate) fn start_again_after_death(&mut self) -> Result<()> {
+        let began = Instant::now();
+        let job_manager = self.processes.first_mut().context("there is a JobManager")?;
+        while job_manager.try_wait()?.is_none() {
+            ensure!(began.elapsed() < START, "nobody has killed the JobManager");
+            std::thread::sleep(LOOK);
+        }
+        self.end();
+        self.spawn()
+    }
+
+    fn end(&mut self) {
+        for mut process in self.processes.drain(..) {
+            if let Some(group) = i32::try_from(process.id()).ok().and_then(Pid::from_raw) {
+                // One that has ended already is what is wanted.
+                let _gone = kill_process_group(group, Signal::KILL);
+            }
+            let _reaped = process.wait();
+        }
     }
 
     fn wait(&mut self) -> Result<()> {
@@ -106,13 +148,7 @@ impl SessionCluster {
 
 impl Drop for SessionCluster {
     fn drop(&mut self) {
-        for process in &mut self.processes {
-            if let Some(group) = i32::try_from(process.id()).ok().and_then(Pid::from_raw) {
-                // One that has ended already is what is wanted.
-                let _gone = kill_process_group(group, Signal::KILL);
-            }
-            let _reaped = process.wait();
-        }
+        self.end();
     }
 }
 

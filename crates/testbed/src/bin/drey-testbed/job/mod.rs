@@ -1,8 +1,11 @@
 //! `drey job` on a session cluster of real Flink: the ledger job is deployed and updated under load, updated to versions that
-//! do not come up, killed and interrupted at every step and cut off from every answer. Its ledger stays whole, and there is
-//! never a second job.
+//! do not come up, killed and interrupted at every step, cut off from every answer, and bereft of its Flink in every phase.
+//! Its ledger stays whole, and there is never a second job.
 
+mod deaths;
+mod large_jar;
 mod proxy;
+mod rivals;
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -18,7 +21,8 @@ use crate::ledger_job::{ENTRY_CLASS, must_be_whole};
 use crate::place::LOOK;
 use crate::session_cluster::SessionCluster;
 use crate::tally::Tally;
-use proxy::Proxy;
+use deaths::DEATHS;
+use proxy::{Act, Proxy};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -38,6 +42,9 @@ pub(crate) struct Args {
     /// Directory to work in; kept when a step fails
     #[arg(long)]
     directory: Option<PathBuf>,
+    /// At the end deploy a jar of 1 GB too, and measure drey's memory; needs 4 GB of disk and some minutes
+    #[arg(long)]
+    large_jar: bool,
 }
 
 /// What Flink calls a job that has no name of its own.
@@ -59,7 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let directory = args.directory.clone().unwrap_or_else(|| temporary.path().join("work"));
     std::fs::create_dir_all(&directory)?;
     let directory = std::fs::canonicalize(directory)?;
-    let cluster = SessionCluster::start(&args.distributions, &args.flink, &directory.join("flink"))?;
+    let mut cluster = SessionCluster::start(&args.distributions, &args.flink, &directory.join("flink"))?;
     let mut story = Story {
         drey: std::fs::canonicalize(&args.drey)?,
         original: std::fs::canonicalize(&args.jar)?,
@@ -71,12 +78,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         rate: 400,
     };
     let mut tally = Tally::default();
-    tell(&mut story, &mut tally, &args.flink, &cluster)?;
+    tell(&mut story, &mut tally, &args.flink, &mut cluster)?;
+    if args.large_jar {
+        tally.step(&format!("{}: a jar of 1 GB", args.flink), || story.large_jar());
+    }
     drop(cluster);
     tally.conclude(temporary, args.directory.is_some())
 }
 
-fn tell(story: &mut Story, tally: &mut Tally, flink: &str, cluster: &SessionCluster) -> Result<()> {
+fn tell(story: &mut Story, tally: &mut Tally, flink: &str, cluster: &mut SessionCluster) -> Result<()> {
     let mut step =
         |name: &str, act: &mut dyn FnMut() -> Result<()>| tally.step(&format!("{flink}: {name}"), act);
     step("deployed", &mut || story.deployed());
@@ -98,6 +108,10 @@ fn tell(story: &mut Story, tally: &mut Tally, flink: &str, cluster: &SessionClus
     let proxy = Proxy::before(&cluster.url)?;
     for post in POSTS {
         step(&format!("the answer to `{post}` is lost"), &mut || story.cut_off(&proxy, post));
+    }
+    step("two updates at the same moment", &mut || story.two_at_once());
+    for death in DEATHS {
+        step(&format!("Flink dies {}", death.when), &mut || story.bereft(cluster, &proxy, &death));
     }
     step("terminated, and its jars are gone", &mut || story.terminated());
     Ok(())
@@ -311,12 +325,12 @@ impl Story {
         content.extend_from_slice(comment);
         self.jar = self.directory.join("other.jar");
         std::fs::write(&self.jar, content)?;
-        proxy.lose(post);
+        proxy.at(post, Act::Lose);
         let words = self.update_words(&[]);
         let words = as_str(&words);
         let output = self.command(&self.drey, &words).env("FLINK_BASE_URL", &proxy.url).output()?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        ensure!(proxy.has_lost(), "nothing was lost");
+        ensure!(proxy.has_acted(), "nothing was lost");
         self.grows()
     }
 
