@@ -178,6 +178,10 @@ pub async fn plan(
         answer => answer,
     };
     read(session, ask).await.map_err(|failed| {
+        // That is nothing of the version's.
+        if failed.kind() == Kind::Unreachable {
+            return failed;
+        }
         let message = format!("the new version makes no job: {}", innermost(failed.message()));
         Failure::new(failed.kind(), message)
     })

@@ -94,6 +94,7 @@ async fn dies(request: &'static str, fault: Fault, expected: State, back: Back, 
         return;
     }
     let told = ended.badly();
+    assert!(!told.contains("makes no job"), "{case}: a Flink that dies says nothing of the version: {told}");
     if back == Back::Later {
         fake.start_again(keeps_jars).await;
     }
