@@ -116,7 +116,7 @@ async fn a_version_that_never_ran_is_not_what_a_rollback_goes_back_to() {
         bench.fake.fault("/stop", 1, Fault::Answer(400, "{\"errors\":[\"no\"]}"));
         // It leaves its record under the id that the next version will have.
         bench.run(&update(&format!("--stale {stale}"))).await.badly();
-        bench.run(&update("--ran yes")).await.well();
+        bench.run(&update(&format!("--ran {stale}"))).await.well();
         bench.run(&update("--do refuse")).await.badly();
         assert!(bench.only().arguments().contains(&"--ran"), "{stale}: {:?}", bench.only());
     }
