@@ -186,3 +186,13 @@ async fn what_flink_still_knows_is_not_lost() {
     assert_eq!(failure.kind(), Kind::Conflict, "{failure}");
     assert!(failure.to_string().contains("has ended and is not lost"), "{failure}");
 }
+
+#[tokio::test]
+async fn a_deployment_after_a_death_does_not_meet_the_checkpoints_of_the_one_before() {
+    let bench = Bench::new().await;
+    let before = bench.deployed("a").await;
+    bench.fake.start_again(true).await;
+    // The record is there, and the id was that of a job which is gone.
+    let after = bench.deployed("a").await;
+    assert_ne!(before, after);
+}
