@@ -8,6 +8,7 @@ use super::flink::{Session, innermost, read};
 use super::identity;
 use super::jar::{keep, place, remove};
 use super::limits;
+use super::lost::life_without_memory;
 use super::names::{called, is_active};
 use super::release::{Release, store};
 use super::start::{Came, Submission, follow, submit};
@@ -109,8 +110,11 @@ async fn intended(
 ) -> Result<Record, Failure> {
     let since_ms =
         jiff::Timestamp::now().as_millisecond() - limits::RECORD_AGE.as_millis().try_into().unwrap_or(0);
+    // A job that an earlier JobManager has run had this id, and its checkpoints are there.
+    let life = life_without_memory(session).await;
+    let is_of_life = |record: &Record| life.is_none() || record.life.is_none() || record.life == life;
     let fits = |store: &Store, record: &Record| {
-        let is_of_this = record.version == version && !record.follows && !how.again;
+        let is_of_this = record.version == version && !record.follows && !how.again && is_of_life(record);
         is_of_this && store.is_since(record, since_ms) && !jobs.iter().any(|job| job.id == record.job)
     };
     if let Some(left) =
@@ -120,6 +124,7 @@ async fn intended(
     }
     let unique = identity::unique(jiff::Timestamp::now());
     let record = release.record(identity::first(version, &unique), version, jar_id, false);
+    let record = Record { life: life.clone(), ..record };
     if !keep(session, before, &record).await? {
         session
             .talk

@@ -12,11 +12,13 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use drey_flink::JobId;
+use sha2::{Digest, Sha256};
 
 use super::flink::Session;
 use super::identity::successors;
 use super::jar::remove;
 use super::release::store;
+use super::version::hex;
 use crate::failure::{Failure, Kind};
 use crate::local_path::path_of;
 
@@ -90,6 +92,14 @@ async fn configured(session: &Session, keys: &[&str]) -> Option<String> {
 /// does not say.
 pub async fn life(session: &Session) -> Option<String> {
     configured(session, &["web.tmpdir"]).await
+}
+
+/// A word for the [`life`] of a JobManager that forgets its jobs when it dies; `None` if it does not, or does not say.
+pub async fn life_without_memory(session: &Session) -> Option<String> {
+    if has_high_availability(session).await != Some(false) {
+        return None;
+    }
+    Some(hex(&Sha256::digest(life(session).await?))[..8].to_owned())
 }
 
 /// Whether Flink brings its jobs back by itself. `None` if it does not say.

@@ -126,7 +126,7 @@ impl Release {
     #[must_use]
     pub fn record(&self, job: JobId, version: &str, jar_id: &str, follows: bool) -> Record {
         let (version, jar_id) = (version.to_owned(), jar_id.to_owned());
-        Record { job, version, jar_id, options: self.options.clone(), follows }
+        Record { job, version, jar_id, options: self.options.clone(), follows, life: None }
     }
 }
 
@@ -178,6 +178,10 @@ pub async fn plan(
         answer => answer,
     };
     read(session, ask).await.map_err(|failed| {
+        // That is nothing of the version's.
+        if failed.kind() == Kind::Unreachable {
+            return failed;
+        }
         let message = format!("the new version makes no job: {}", innermost(failed.message()));
         Failure::new(failed.kind(), message)
     })

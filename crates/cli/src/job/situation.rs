@@ -94,6 +94,7 @@ mod tests {
                 jar_id: "u_drey_jar".into(),
                 options: Options::default(),
                 follows: true,
+                life: None,
             };
             record.names().expect("short")
         });

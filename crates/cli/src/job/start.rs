@@ -113,7 +113,9 @@ fn answer_of(error: &RestError) -> Answer {
         RestError::UnknownOutcome { .. } => return Answer::Doubtful,
     };
     // Flink says 400 to whatever its client for submissions throws, 500 to what is thrown before.
-    if message.contains("DuplicateJobSubmissionException") {
+    // From 2.3 on a job that is submitted is an application.
+    let names = ["DuplicateJobSubmissionException", "DuplicateApplicationSubmissionException"];
+    if names.iter().any(|name| message.contains(name)) {
         Answer::Duplicate
     } else if message.contains("Timeout") || status > 500 || status == 408 {
         Answer::Doubtful

@@ -393,7 +393,10 @@ impl Run<'_> {
     async fn refused(&self, session: &Session, new: JobId, failed: &Failure) -> Result<Updated, Failure> {
         let jobs = read(session, || session.rest.jobs()).await?;
         match jobs.iter().find(|job| job.id == new) {
-            Some(job) if is_active(job) => self.judge(session, new).await,
+            Some(job) if is_active(job) => {
+                self.is_ours(session, new).await?;
+                self.judge(session, new).await
+            }
             // It was started again, and its store may be another.
             None if !jobs.iter().any(|job| job.id == self.old) => {
                 Err(self.forgotten(session, self.old, &[], self.left()))

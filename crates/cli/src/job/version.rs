@@ -68,6 +68,8 @@ pub struct Record {
     pub options: Options,
     /// It follows another run, whose id gave it its own.
     pub follows: bool,
+    /// Which life of a JobManager that forgets its jobs it was written in.
+    pub life: Option<String>,
 }
 
 /// What lies in the names.
@@ -79,6 +81,8 @@ struct Written {
     options: Options,
     #[serde(rename = "f", default, skip_serializing_if = "std::ops::Not::not")]
     follows: bool,
+    #[serde(rename = "l", default, skip_serializing_if = "Option::is_none")]
+    life: Option<String>,
 }
 
 /// The content of a jar with nothing in it.
@@ -92,8 +96,9 @@ impl Record {
     /// The names of the files that hold it; `None` when it is too long for them.
     #[must_use]
     pub fn names(&self) -> Option<Vec<String>> {
-        let Self { job, version, jar_id, options, follows } = self;
-        let written = Written { jar_id: jar_id.clone(), options: options.clone(), follows: *follows };
+        let Self { job, version, jar_id, options, follows, life } = self;
+        let (jar_id, options, life) = (jar_id.clone(), options.clone(), life.clone());
+        let written = Written { jar_id, options, follows: *follows, life };
         let written = serde_json::to_vec(&written).ok()?;
         let text = URL_SAFE_NO_PAD.encode(written);
         let parts: Vec<&str> = (0..text.len())
@@ -230,9 +235,9 @@ fn whole(first: &Part<'_>, parts: &[Part<'_>]) -> Option<Record> {
     for at in 1..=first.count.min(limits::RECORD_FILES_MAX) {
         text.push_str(parts.iter().filter(is_its).find(|part| part.at == at)?.text);
     }
-    let Written { jar_id, options, follows } =
+    let Written { jar_id, options, follows, life } =
         serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-    Some(Record { job: first.job, version: first.version.to_owned(), jar_id, options, follows })
+    Some(Record { job: first.job, version: first.version.to_owned(), jar_id, options, follows, life })
 }
 
 /// Bytes as hexadecimal digits.
@@ -256,6 +261,7 @@ mod tests {
             jar_id: "uuid_drey_jar_x_job.jar".into(),
             options,
             follows: true,
+            life: Some("0a1b2c3d".into()),
         }
     }
 

@@ -94,6 +94,7 @@ async fn dies(request: &'static str, fault: Fault, expected: State, back: Back, 
         return;
     }
     let told = ended.badly();
+    assert!(!told.contains("makes no job"), "{case}: a Flink that dies says nothing of the version: {told}");
     if back == Back::Later {
         fake.start_again(keeps_jars).await;
     }
@@ -184,4 +185,14 @@ async fn what_flink_still_knows_is_not_lost() {
     let failure = story.bench.run(&with).await.failure();
     assert_eq!(failure.kind(), Kind::Conflict, "{failure}");
     assert!(failure.to_string().contains("has ended and is not lost"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_deployment_after_a_death_does_not_meet_the_checkpoints_of_the_one_before() {
+    let bench = Bench::new().await;
+    let before = bench.deployed("a").await;
+    bench.fake.start_again(true).await;
+    // The record is there, and the id was that of a job which is gone.
+    let after = bench.deployed("a").await;
+    assert_ne!(before, after);
 }

@@ -91,6 +91,8 @@ pub(crate) struct World {
     pub(crate) checkpoints: Option<String>,
     /// Its jobs would come back with it.
     pub(crate) high_availability: bool,
+    /// From 2.3 on a job that is submitted is an application.
+    pub(crate) is_2_3: bool,
     /// How often it was started again.
     lives: usize,
     operations: HashMap<String, Value>,
@@ -391,9 +393,10 @@ impl World {
         if self.jobs.iter().any(|job| job.id == id) {
             return (
                 400,
-                errors(
-                    "a.OuterException: x\nCaused by: org.apache.flink.runtime.client.DuplicateJobSubmissionException: Job has already been submitted.",
-                ),
+                errors(&format!(
+                    "a.OuterException: x\nCaused by: org.apache.flink.runtime.client.Duplicate{}SubmissionException: It has already been submitted.",
+                    if self.is_2_3 { "Application" } else { "Job" }
+                )),
             );
         }
         let state = match argument(&body, "--do") {

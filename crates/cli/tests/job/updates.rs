@@ -90,22 +90,39 @@ async fn a_job_that_restarts_is_not_stopped() {
     assert_eq!(bench.fake.times("POST"), 0);
 }
 
-#[tokio::test]
-async fn two_updates_at_once_are_one_job() {
+/// Only one has won, and the other wins when it is run again.
+async fn two_at_once(is_2_3: bool) {
     let bench = Bench::new().await;
+    bench.fake.world().is_2_3 = is_2_3;
     bench.deployed("a").await;
-    let (one, other) = (update("--by one"), update("--by other"));
-    let (one, other) = tokio::join!(bench.run(&one), bench.run(&other));
-    let well = usize::from(one.outcome.is_ok()) + usize::from(other.outcome.is_ok());
-    assert!(well >= 1, "{:?} {:?}", one.outcome, other.outcome);
+    let lines = [update("--by one"), update("--by other")];
+    let ended = tokio::join!(bench.run(&lines[0]), bench.run(&lines[1]));
+    let well = usize::from(ended.0.outcome.is_ok()) + usize::from(ended.1.outcome.is_ok());
+    // Each that has won has started a job of its own.
+    assert!(
+        well >= 1 && bench.fake.world().jobs.len() == 1 + well,
+        "{:?} {:?}",
+        ended.0.outcome,
+        ended.1.outcome
+    );
     assert_eq!((bench.fake.active().len(), bench.fake.world().most_active), (1, 1));
-    for (line, lost) in [(update("--by one"), one), (update("--by other"), other)] {
+    for (line, lost) in lines.iter().zip([ended.0, ended.1]) {
         let Err(failure) = lost.outcome else { continue };
         let text = failure.to_string();
         assert!(failure.kind() == Kind::Conflict && text.contains("run the same command again"), "{text}");
-        bench.run(&line).await.well();
+        bench.run(line).await.well();
         assert_eq!((bench.fake.active().len(), bench.fake.world().most_active), (1, 1));
     }
+}
+
+#[tokio::test]
+async fn two_updates_at_once_are_one_job() {
+    two_at_once(false).await;
+}
+
+#[tokio::test]
+async fn flink_2_3_calls_a_second_submission_by_another_name() {
+    two_at_once(true).await;
 }
 
 #[tokio::test]
@@ -116,7 +133,7 @@ async fn a_version_that_never_ran_is_not_what_a_rollback_goes_back_to() {
         bench.fake.fault("/stop", 1, Fault::Answer(400, "{\"errors\":[\"no\"]}"));
         // It leaves its record under the id that the next version will have.
         bench.run(&update(&format!("--stale {stale}"))).await.badly();
-        bench.run(&update("--ran yes")).await.well();
+        bench.run(&update(&format!("--ran {stale}"))).await.well();
         bench.run(&update("--do refuse")).await.badly();
         assert!(bench.only().arguments().contains(&"--ran"), "{stale}: {:?}", bench.only());
     }
