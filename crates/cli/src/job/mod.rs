@@ -1,7 +1,7 @@
 //! Jobs of a Flink that no Kubernetes knows, by its REST interface alone: what flink-deployer did, for pipelines.
 //!
 //! ```text
-//!   arguments ─► command/ ─► deploy, update ─► start, stop ─► drey-flink ─► Flink
+//!   arguments ─► command/ ─► deploy, update (─► next_run) ─► start, stop ─► drey-flink ─► Flink
 //!                               │  ├─ situation: what there is, purely
 //!                               │  └─ identity: ids that are chosen before they are asked for
 //!                               ├─ version: the record in Flink's own jar store
@@ -20,6 +20,7 @@ pub mod jar;
 pub mod limits;
 pub mod lost;
 pub mod names;
+pub mod next_run;
 pub mod release;
 pub mod remote;
 pub mod s3;

@@ -102,7 +102,7 @@ async fn five_planted_faults_are_found_and_what_is_mended_is_not() {
             ("definitions", "customresourcedefinition/flinkdeployments.flink.apache.org"),
             ("operator", "deployment/operator in default"),
             ("webhook", "validatingwebhookconfiguration/hook"),
-            ("deployments", "flinkdeployment/forgetful in default"),
+            ("storage", "flinkdeployment/forgetful in default"),
             ("deployments", "serviceaccount/nobody in default"),
         ],
         "{findings:#?}"
@@ -114,5 +114,5 @@ async fn five_planted_faults_are_found_and_what_is_mended_is_not() {
     make(&client, Some("default"), "v1", "ServiceAccount", "nobody", json!({})).await;
     let findings = look(&args, &connection).await.unwrap();
     let left: Vec<&str> = wrong(&findings).into_iter().map(|(check, _)| check).collect();
-    assert_eq!(left, ["operator", "webhook", "deployments"], "{findings:#?}");
+    assert_eq!(left, ["operator", "webhook", "storage"], "{findings:#?}");
 }

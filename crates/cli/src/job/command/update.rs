@@ -12,6 +12,7 @@ use crate::job::deploy::{Deployment, deploy};
 use crate::job::flink::Session;
 use crate::job::lost::forget;
 use crate::job::names::JobName;
+use crate::job::next_run::Runs;
 use crate::job::release::ReleaseArgs;
 use crate::job::stop::Stop;
 use crate::job::update::{Update, Updated, update};
@@ -99,7 +100,7 @@ pub async fn run(args: &Args, session: &Session) -> Result<(), Failure> {
         plan: !args.no_plan,
     };
     let (job, savepoint) = match update(session, &release, &how).await? {
-        Updated::To { job, savepoint } => (job, savepoint),
+        Updated::To(Runs { job, savepoint }) => (job, savepoint),
         Updated::NothingToUpdate { from } => {
             let how = Deployment { savepoint_path: from.clone(), again: false };
             let job = deploy(session, &release, &how).await?;
