@@ -133,7 +133,8 @@ fn lost(url: &Url, why: &str) -> Failure {
 
 /// The address without password and query, where tokens may be.
 fn without_secrets(url: &Url) -> String {
-    format!("{}://{}{}", url.scheme(), url.host_str().unwrap_or("?"), url.path())
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or("?"), url.path())
 }
 
 /// A file in a directory of its own, under the name that the jar has there.

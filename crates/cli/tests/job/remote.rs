@@ -78,6 +78,7 @@ async fn what_cannot_be_fetched_says_why_and_no_secret() {
         let failed = fetch(&format!("{}/{path}", server.address), None, &talk).await.expect_err(path);
         assert_eq!(failed.kind(), kind, "{failed}");
         assert!(failed.to_string().contains(why) && !failed.to_string().contains("secret"), "{failed}");
+        assert!(failed.to_string().contains(&server.address), "the server with its port: {failed}");
     }
     let failed = fetch("ftp://host/a.jar", None, &talk).await.expect_err("another protocol");
     assert_eq!(failed.kind(), Kind::Usage);
