@@ -20,7 +20,7 @@ enum Check {
     Format,
     /// clippy on all targets, warnings denied
     Lint,
-    /// clippy on the command line alone
+    /// clippy on the command line alone, and its size
     Small,
     /// cargo-deny: duplicate versions, licences, sources
     Deny,
