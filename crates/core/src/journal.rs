@@ -19,7 +19,7 @@ use crate::observed::StoredSnapshot;
 pub struct Journal {
     /// Number of the last intent.
     pub seq: i64,
-    /// Highest leadership number that wrote here.
+    /// Leadership number of who wrote here last; never lower than before.
     pub epoch: i64,
     /// The intent that is not resolved yet.
     pub intent: Option<Intent>,

@@ -9,7 +9,7 @@ use drey_api::kinds::{
 };
 
 use crate::Now;
-use crate::decision::{Decision, Pace, WaitingFor};
+use crate::decision::{Action, Decision, Pace, WaitingFor};
 use crate::goal::job_state;
 use crate::journal::{ConditionRecord, Journal, Problem, Stable, WaitRecord};
 use crate::plan::Draft;
@@ -26,6 +26,10 @@ pub(crate) fn decision(
     if draft.look_closer {
         return Decision { look_closer: true, ..unchanged(before, policy) };
     }
+    if draft.action == Some(Action::AddFinalizer) && draft.waiting.is_none() {
+        // Nothing has begun that could be told; what was seen meanwhile is seen again by the next step.
+        return Decision { action: draft.action, ..unchanged(before, policy) };
+    }
     draft.journal.waiting = draft.waiting.as_ref().map(|waiting| WaitRecord {
         reason: shared(before.waiting.as_ref().map(|last| &last.reason), waiting.what.as_str()),
         message: shared(before.waiting.as_ref().map(|last| &last.message), &waiting.message),
@@ -34,6 +38,11 @@ pub(crate) fn decision(
     clear_error(&mut draft.journal);
     record_problem(&mut draft, before);
     draft.journal.conditions = conditions(resource, &draft.journal, &before.conditions, now);
+    // Who leads goes on record with what is done or seen, and is no news of its own: a new leader over thousands that are
+    // at rest writes nothing.
+    if draft.journal != *before || draft.action.is_some() {
+        draft.journal.epoch = policy.epoch;
+    }
     let busy = draft.action.is_some() || draft.journal.intent.is_some() || !draft.at_rest;
     let interval_ms = if busy { patience_ms(&draft.journal, policy, now) } else { policy.rest_interval_ms };
     Decision {

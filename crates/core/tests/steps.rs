@@ -200,3 +200,26 @@ fn failed(running: &Observed, seq: i64) -> Observed {
         (Seen::Present(Operation::Failed { cause: "Checkpoint expired before completing.".into() }), seq);
     Observed { live: true, storage_hidden: true, rest: Some(rest), ..running.clone() }
 }
+
+/// A status before the finalizer says nothing that the next one does not: of a thousand creations at once, a thousand
+/// writes less.
+#[test]
+fn the_finalizer_comes_before_a_word_is_written() {
+    let created = Resource { finalizer: false, ..resource() };
+    let decision = decide(&created, &Observed::default(), &Journal::default(), &Policy::default(), NOW);
+    assert_eq!(decision.action, Some(Action::AddFinalizer));
+    assert_eq!(decision.journal, Journal::default());
+}
+
+/// A leader that takes over thousands of resources at rest wrote the status of each, for its own number alone.
+#[test]
+fn a_new_leader_writes_nothing_over_what_is_at_rest() {
+    let (resource, policy) = (resource(), Policy::default());
+    let (running, begun) = first_run(&resource, &policy);
+    let stable = decide(&resource, &running, &begun, &policy, NOW).journal;
+    let next = Policy { epoch: policy.epoch + 1, ..policy };
+    assert_eq!(decide(&resource, &running, &stable, &next, NOW).journal, stable);
+    let edited = of_spec(2, &json!({ "jarURI": "local:///job.jar", "parallelism": 2 }));
+    let acting = decide(&edited, &Observed { live: true, ..running }, &stable, &next, NOW);
+    assert_eq!((acting.action.is_some(), acting.journal.epoch), (true, next.epoch));
+}

@@ -28,6 +28,8 @@ pub(crate) enum Outcome {
     Done,
     /// As `Done`; Flink gave the disposal this id of its own.
     Disposing(drey_flink::TriggerId),
+    /// The resource itself was changed, and is this now.
+    Changed(Box<Stored>),
     /// Certainly nothing was done.
     Refused(String),
     /// Nobody knows.
@@ -38,9 +40,17 @@ impl Outcome {
     /// The label of the metric.
     pub(crate) fn label(&self) -> &'static str {
         match self {
-            Outcome::Done | Outcome::Disposing(_) => "accepted",
+            Outcome::Done | Outcome::Disposing(_) | Outcome::Changed(_) => "accepted",
             Outcome::Refused(_) => "refused",
             Outcome::Unknown(_) => "unknown",
+        }
+    }
+
+    /// Why it was not done, or is not known to be.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        match self {
+            Outcome::Done | Outcome::Disposing(_) | Outcome::Changed(_) => None,
+            Outcome::Refused(message) | Outcome::Unknown(message) => Some(message),
         }
     }
 
@@ -201,7 +211,9 @@ impl Actor {
         }});
         let api: Api<WireDeployment> = Api::namespaced(self.client.clone(), &stored.key.namespace);
         match api.patch(&stored.key.name, &PatchParams::default(), &Patch::Merge(&patch)).await {
-            Ok(_) => Outcome::Done,
+            Ok(wire) => {
+                Stored::from_wire(wire).map_or(Outcome::Done, |stored| Outcome::Changed(Box::new(stored)))
+            }
             // Somebody changed the object in between: the next step sees it.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {
                 Outcome::Unknown(status.message.clone())

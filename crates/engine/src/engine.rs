@@ -409,7 +409,7 @@ fn retry(shared: &Shared, key: &Key, message: &str) {
 }
 
 /// Somebody else wrote the object: the first time at once, and later in the same manner as after a failure.
-fn again(shared: &Shared, key: &Key) {
+pub(crate) fn again(shared: &Shared, key: &Key) {
     let failures = shared.index.with(key, |slot| {
         slot.failures = slot.failures.saturating_add(1);
         slot.failures

@@ -109,6 +109,20 @@ impl Slot {
         }
     }
 
+    /// Takes a version of the same resource, unless it is known or older.
+    pub(crate) fn take(&mut self, stored: Stored) -> Taken {
+        if !self.is_before(&stored) {
+            return Taken::Old;
+        }
+        self.stored = Arc::new(stored);
+        self.unstepped = true;
+        Taken::Newer
+    }
+
+    fn is_before(&self, stored: &Stored) -> bool {
+        stored.version != self.stored.version && !stored.version.is_older_than(&self.stored.version)
+    }
+
     /// The resource stays frozen: nothing that a user controls has changed.
     pub(crate) fn is_frozen(&self) -> bool {
         self.frozen.as_ref().is_some_and(|frozen| {
@@ -132,18 +146,12 @@ impl Index {
                 slots.insert(stored.key.clone(), Slot::new(Arc::new(stored)));
                 Taken::New
             }
-            Some(slot) if stored.version == slot.stored.version => Taken::Old,
-            Some(slot) if stored.version.is_older_than(&slot.stored.version) => Taken::Old,
-            Some(slot) if stored.uid != slot.stored.uid => {
+            Some(slot) if stored.uid != slot.stored.uid && slot.is_before(&stored) => {
                 // Deleted and created again under the same name: another resource, of which nothing is known.
                 *slot = Slot::new(Arc::new(stored));
                 Taken::New
             }
-            Some(slot) => {
-                slot.stored = Arc::new(stored);
-                slot.unstepped = true;
-                Taken::Newer
-            }
+            Some(slot) => slot.take(stored),
         }
     }
 

@@ -190,7 +190,7 @@ impl Version {
 }
 
 /// One version of one FlinkDeployment.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) key: Key,
     pub(crate) uid: Arc<str>,

@@ -76,9 +76,8 @@ pub(crate) fn action(kind: &'static str, seq: i64) -> Span {
 /// The action is over.
 pub(crate) fn acted(span: &Span, outcome: &Outcome) {
     span.record("outcome", outcome.label());
-    match outcome {
-        Outcome::Done | Outcome::Disposing(_) => {}
-        Outcome::Refused(message) | Outcome::Unknown(message) => failed(span, message),
+    if let Some(message) = outcome.failure() {
+        failed(span, message);
     }
 }
 

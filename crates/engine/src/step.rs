@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::act::{self, Outcome, Subject};
-use crate::engine::Shared;
+use crate::engine::{Shared, again};
 use crate::index::{ClusterLook, Said};
 use crate::invariants;
 use crate::journal::{self, Read, Written};
@@ -365,7 +365,10 @@ async fn carry_out(
     let waiting = waiting(&decision.journal);
     shared.index.with(key, |slot| {
         slot.pace = decision.pace;
-        slot.failures = 0;
+        // A finalizer has no intent that counts its attempts.
+        if !decision.action.as_ref().is_some_and(changes_finalizers) {
+            slot.failures = 0;
+        }
         slot.said = Said {
             sentence: sentence(&decision, shared.leadership.epoch()).into(),
             waiting: waiting.clone(),
@@ -452,21 +455,23 @@ fn begin(shared: &Arc<Shared>, subject: Subject, action: Action, seq: i64) {
     let span = spans::action(kind, seq);
     let within = span.clone();
     let performing = async move {
-        let over = ActionGuard { shared: &shared, key: &key };
+        let mut over = ActionGuard { shared: &shared, key: &key, has_failed: false };
         let outcome = tokio::select! {
             outcome = shared.actor.perform(&subject, &action) => outcome,
             () = shared.leadership.ended() => Outcome::Unknown(LEADERSHIP_ENDED.to_owned()),
         };
-        tracing::info!(resource = %key, action = kind, ?outcome, "action");
+        let (label, failure) = (outcome.label(), outcome.failure());
+        tracing::info!(resource = %key, action = kind, outcome = label, failure, "action");
         shared.metrics.acted(kind, outcome.label());
         spans::acted(&span, &outcome);
+        over.has_failed = changes_finalizers(&action) && failure.is_some();
         remember(&shared, &subject.stored, &action, seq, outcome);
         drop(over);
     };
     tasks.spawn(performing.instrument(within));
 }
 
-/// Only what memory alone can hold: a certain refusal, and an id that Flink chose.
+/// Only what memory alone can hold: a certain refusal, an id that Flink chose, and the resource as it is now.
 fn remember(shared: &Shared, stored: &Stored, action: &Action, seq: i64, outcome: Outcome) {
     shared.index.with(&stored.key, |slot| {
         // The resource may have been deleted and created again meanwhile.
@@ -475,19 +480,29 @@ fn remember(shared: &Shared, stored: &Stored, action: &Action, seq: i64, outcome
         }
         slot.refused = None;
         match outcome {
-            Outcome::Done | Outcome::Unknown(_) => {}
+            Outcome::Changed(now) if matches!(action, Action::AddFinalizer) => {
+                slot.take(*now);
+                return;
+            }
+            Outcome::Changed(_) | Outcome::Done | Outcome::Unknown(_) => {}
             Outcome::Disposing(trigger) => slot.disposal = Some((seq, trigger)),
             Outcome::Refused(message) => slot.refused = Some(Refused { seq, message }),
         }
-        // The object itself was changed: read it before deciding again.
-        slot.in_doubt |= matches!(action, Action::AddFinalizer | Action::RemoveFinalizer);
+        // The object may have changed, or have gone with its last finalizer: read it before deciding again.
+        slot.in_doubt |= changes_finalizers(action);
     });
+}
+
+fn changes_finalizers(action: &Action) -> bool {
+    matches!(action, Action::AddFinalizer | Action::RemoveFinalizer)
 }
 
 /// Ends an action also when it panics.
 struct ActionGuard<'a> {
     shared: &'a Shared,
     key: &'a Key,
+    /// It is tried again after a growing delay.
+    has_failed: bool,
 }
 
 impl Drop for ActionGuard<'_> {
@@ -497,6 +512,10 @@ impl Drop for ActionGuard<'_> {
             slot.cluster.at = None;
         });
         self.shared.poller.poke(self.key);
-        self.shared.queue.add(self.key);
+        if self.has_failed {
+            again(self.shared, self.key);
+        } else {
+            self.shared.queue.add(self.key);
+        }
     }
 }

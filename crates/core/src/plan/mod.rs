@@ -38,7 +38,6 @@ pub(crate) fn step<'a>(
     now: Now,
 ) -> Draft<'a> {
     let mut draft = Draft::new(resource, observed, journal, policy, now);
-    draft.journal.epoch = policy.epoch;
     if takeover::is_session_cluster(&draft) {
         draft.wait(
             WaitingFor::SessionCluster,

@@ -7,6 +7,7 @@ use drey_api::diff::{Effect, SpecChange, compare};
 use drey_api::kinds::{JobState, ReconciliationState, UpgradeMode};
 
 use super::{Draft, complete, rest, rollback, scale, start, stop};
+use crate::decision::WaitingFor;
 use crate::goal::job_state;
 use crate::journal::{Reconciled, Stable};
 
@@ -17,6 +18,9 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
     }
     if !draft.resource.finalizer {
         draft.action = Some(crate::Action::AddFinalizer);
+        if let Some(refused) = draft.observed.refused.as_ref().filter(|refused| refused.seq == draft.journal.seq) {
+            draft.wait(WaitingFor::ActionRefused, format!("the finalizer is refused: {}", refused.message));
+        }
         return;
     }
     if draft.journal.reconciled.is_none() {

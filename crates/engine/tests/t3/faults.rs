@@ -5,7 +5,7 @@ use std::time::Duration;
 use drey_testbed::fake_jobmanager::{Behaviour, SavepointScript};
 use drey_testbed::fake_launcher::CHECKPOINT_DIRECTORY;
 use kube::api::{Patch, PatchParams};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::faulty_api::Fault;
 use crate::world::{NAMESPACE, World, condition, deployment, limits};
@@ -68,6 +68,23 @@ async fn a_status_that_is_refused_for_a_while_is_written_later() {
     world.until_stable("a").await;
     assert_eq!(world.faults.pending(), 0);
     assert_eq!(world.runs("a").len(), 1);
+}
+
+#[tokio::test]
+async fn a_finalizer_that_is_refused_is_told_and_tried_again_ever_more_slowly() {
+    let world = World::start().await;
+    for _ in 0..6 {
+        world.faults.next("PATCH", "/flinkdeployments/a", Fault::Fail(403));
+    }
+    let began = std::time::Instant::now();
+    world.create(&deployment("a", "savepoint")).await;
+    let is_told =
+        |object: &Value| object["status"]["conditions"].to_string().contains("the finalizer is refused");
+    world.until("a", "told", is_told).await;
+    world.until_stable("a").await;
+    assert_eq!(world.faults.pending(), 0);
+    // At once, and then after 10, 20, 40, 80 and 160 ms, less what spreads them.
+    assert!(began.elapsed() > Duration::from_millis(150), "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -22,6 +22,9 @@ async fn a_new_resource_becomes_stable() {
     let info = &object["status"]["clusterInfo"];
     assert_eq!(info["flink-version"], "1.20.3");
     world.until_event("a", "Submit").await;
+    // The answer to its finalizer is the resource: it is not read again.
+    assert_eq!(world.faults.count("PATCH", "/flinkdeployments/a"), 1);
+    assert_eq!(world.faults.count("GET", "/flinkdeployments/a"), 0);
 }
 
 #[tokio::test]
