@@ -64,7 +64,7 @@ async fn delete_made(
     let (job_managers, others): (Vec<_>, Vec<_>) =
         made.filter(|pod| pod.is_of(&gone)).partition(|pod| pod.is_job_manager);
     for made in [job_managers, others] {
-        try_join_all(made.iter().map(|pod| delete(&pods, &pod.name, &pod.uid))).await?;
+        try_join_all(made.iter().map(|pod| delete_alone(&pods, &pod.name, &pod.uid))).await?;
     }
     Ok(())
 }
@@ -106,8 +106,8 @@ async fn delete_parts(
     let owned =
         parts.iter().filter(|part| part.owners.iter().any(|uid| **uid == *owner) && !part.terminating);
     let deleting = owned.map(async |part| match part.part.split_once('/') {
-        Some(("ConfigMap", name)) => delete(&api::<ConfigMap>(client, target), name, &part.uid).await,
-        Some(("Service", name)) => delete(&api::<Service>(client, target), name, &part.uid).await,
+        Some(("ConfigMap", name)) => delete_alone(&api::<ConfigMap>(client, target), name, &part.uid).await,
+        Some(("Service", name)) => delete_alone(&api::<Service>(client, target), name, &part.uid).await,
         Some(_) | None => Ok(()),
     });
     join_all(deleting).await.into_iter().collect()
@@ -132,7 +132,7 @@ pub(crate) async fn take_down_remnants(
         delete(&api::<ReplicaSet>(client, target), &set.name, &set.uid).await?;
     }
     for pod in found.pods.iter().filter(|pod| pod.owners.is_empty() && !pod.ended) {
-        delete(&api::<Pod>(client, target), &pod.name, &pod.uid).await?;
+        delete_alone(&api::<Pod>(client, target), &pod.name, &pod.uid).await?;
     }
     Ok(())
 }
@@ -143,8 +143,23 @@ pub(crate) async fn delete<K>(api: &Api<K>, name: &str, uid: &str) -> Result<(),
 where
     K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
+    delete_with(api, name, uid, DeleteParams::foreground()).await
+}
+
+/// As [`delete`], for an object of which nothing is left behind: the garbage collector has no part in it.
+async fn delete_alone<K>(api: &Api<K>, name: &str, uid: &str) -> Result<(), kube::Error>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
+    delete_with(api, name, uid, DeleteParams::background()).await
+}
+
+async fn delete_with<K>(api: &Api<K>, name: &str, uid: &str, params: DeleteParams) -> Result<(), kube::Error>
+where
+    K: Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+{
     let preconditions = Preconditions { uid: Some(uid.to_owned()), resource_version: None };
-    let params = DeleteParams::foreground().preconditions(preconditions);
+    let params = params.preconditions(preconditions);
     match api.delete(name, &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
