@@ -1,21 +1,23 @@
 //! What operators ask of the API server, by its own metrics.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
 use anyhow::{Context, Result};
 use kube::Client;
 
 /// Verbs that write.
 const WRITES: &[&str] = &["POST", "PUT", "PATCH", "APPLY", "DELETE", "DELETECOLLECTION"];
-/// Not of any operator alone: the API server and its controllers renew theirs as well.
-const NOT_COUNTED: &[&str] = &["leases", "tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews"];
+/// Not of any operator alone: the API server and its controllers renew theirs as well, and it writes one for each Service.
+const NOT_COUNTED: &[&str] =
+    &["leases", "ipaddresses", "tokenreviews", "subjectaccessreviews", "selfsubjectaccessreviews"];
 
-/// How many requests it has answered that write.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Writes {
-    /// To `status` of FlinkDeployments.
-    pub(super) statuses: u64,
-    /// To anything.
-    pub(super) all: u64,
-}
+/// The statuses of FlinkDeployments, as [`Writes`] names them.
+const STATUSES: &str = "flinkdeployments/status";
+
+/// How many requests it has answered that write, by what they write to, such as `services` or `flinkdeployments/status`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Writes(BTreeMap<String, u64>);
 
 impl Writes {
     /// Until now.
@@ -26,8 +28,30 @@ impl Writes {
     }
 
     /// Those since then.
-    pub(super) fn since(self, then: Writes) -> Writes {
-        Writes { statuses: self.statuses - then.statuses, all: self.all - then.all }
+    pub(super) fn since(mut self, then: &Writes) -> Writes {
+        for (target, count) in &mut self.0 {
+            *count -= then.0.get(target).copied().unwrap_or_default();
+        }
+        self
+    }
+
+    /// To anything.
+    pub(super) fn all(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// To `status` of FlinkDeployments.
+    pub(super) fn statuses(&self) -> u64 {
+        self.0.get(STATUSES).copied().unwrap_or_default()
+    }
+
+    /// How many for each of so many things, the most first.
+    pub(super) fn for_each_of(&self, things: usize) -> String {
+        let mut targets: Vec<_> = self.0.iter().filter(|(_, count)| **count > 0).collect();
+        targets.sort_unstable_by_key(|(target, count)| (Reverse(**count), *target));
+        let shown =
+            targets.iter().map(|(target, count)| format!("{target} {:.2}", **count as f64 / things as f64));
+        shown.collect::<Vec<_>>().join(", ")
     }
 
     fn of(text: &str) -> Writes {
@@ -38,18 +62,20 @@ impl Writes {
             else {
                 continue;
             };
-            let is = |name: &str, value: &str| {
-                labels.split(',').any(|label| label == format!("{name}=\"{value}\""))
+            let label = |name: &str| {
+                labels
+                    .split(',')
+                    .find_map(|label| label.strip_prefix(name)?.strip_prefix("=\"")?.strip_suffix('"'))
             };
-            let counts = WRITES.iter().any(|verb| is("verb", verb));
-            if !counts || NOT_COUNTED.iter().any(|resource| is("resource", resource)) {
+            let resource = label("resource").unwrap_or_default();
+            if !label("verb").is_some_and(|verb| WRITES.contains(&verb)) || NOT_COUNTED.contains(&resource) {
                 continue;
             }
-            let count = count.trim().parse::<f64>().unwrap_or_default() as u64;
-            writes.all += count;
-            if is("resource", "flinkdeployments") && is("subresource", "status") {
-                writes.statuses += count;
-            }
+            let target = match label("subresource") {
+                None | Some("") => resource.to_owned(),
+                Some(subresource) => format!("{resource}/{subresource}"),
+            };
+            *writes.0.entry(target).or_default() += count.trim().parse::<f64>().unwrap_or_default() as u64;
         }
         writes
     }
@@ -74,6 +100,13 @@ mod tests {
             line("leases", "", "PUT", "100"),
             line("services", "", "POST", "1e+01"),
         ];
-        assert_eq!(Writes::of(&text.concat()), Writes { statuses: 3, all: 17 });
+        let writes = Writes::of(&text.concat());
+        assert_eq!((writes.statuses(), writes.all()), (3, 17));
+        assert_eq!(
+            writes.for_each_of(10),
+            "services 1.00, flinkdeployments 0.40, flinkdeployments/status 0.30"
+        );
+        let later = Writes::of(&line("services", "", "POST", "12"));
+        assert_eq!(later.since(&writes).for_each_of(1), "services 2.00");
     }
 }

@@ -223,15 +223,16 @@ impl Bench<'_> {
         ));
         // What follows the last change belongs to the burst as well.
         sleep(Duration::from_secs(5)).await;
-        let writes = Writes::now(&self.world.kube.client()).await?.since(before);
+        let writes = Writes::now(&self.world.kube.client()).await?.since(&before);
+        say(&format!("written for each, by the kubelet and this program too: {}", writes.for_each_of(all)));
         let own = self.own_writes + self.world.kubelet.writes() - kubelet_before;
         let per_job = |count: u64| count as f64 / all as f64;
         Ok(Burst {
             times,
             last,
             stable,
-            statuses_per_job: per_job(writes.statuses),
-            writes_per_job: per_job(writes.all.saturating_sub(own)),
+            statuses_per_job: per_job(writes.statuses()),
+            writes_per_job: per_job(writes.all().saturating_sub(own)),
         })
     }
 
@@ -249,7 +250,7 @@ impl Bench<'_> {
             resident_bytes: usage.resident_bytes,
             processor_seconds: (usage.processor_seconds - before.processor_seconds) / minutes,
             requests: asked(self.world).saturating_sub(requests) as f64 / jobs / minutes,
-            statuses: Writes::now(&client).await?.since(writes).statuses as f64 / minutes,
+            statuses: Writes::now(&client).await?.since(&writes).statuses() as f64 / minutes,
         };
         say(&format!("{what}: {rest:?}"));
         Ok(rest)
