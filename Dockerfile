@@ -1,6 +1,6 @@
 # The image of `cargo xtask image`, for those who have a builder of containers and nothing else: docker build -t drey .
 FROM rust:1-alpine AS build
-# C for SQLite and ring.
+# C for SQLite, ring and jemalloc.
 RUN apk add --no-cache build-base
 WORKDIR /drey
 COPY . .

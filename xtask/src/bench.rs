@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Subcommand;
 
-use crate::shell::{build_drey, build_small_drey, cargo, run};
+use crate::shell::{cargo, run};
 use crate::{kube, needs, testbed};
 
 /// Measure.
@@ -68,7 +68,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     match &args.what {
         What::Local { runs } => {
             needs::flink_programs()?;
-            let drey = build_drey("release")?;
+            let drey = needs::build_drey("release")?;
             let mut bench = testbed::over("dev", "bench-local", &drey, &needs::example_jar()?);
             bench.args(["--runs", &runs.to_string()]);
             run(bench)
@@ -79,9 +79,9 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
         What::Dashboard { resources, heimdall } => dashboard(*resources, heimdall.as_deref()),
         What::Size => {
             needs::flink_programs()?;
-            let drey = build_drey("release")?;
+            let drey = needs::build_drey("release")?;
             let mut bench = testbed::over("dev", "bench-size", &drey, &needs::example_jar()?);
-            bench.arg("--small").arg(build_small_drey()?);
+            bench.arg("--small").arg(needs::build_small_drey()?);
             run(bench)
         }
     }
@@ -91,7 +91,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
 fn cli(runs: usize) -> Result<()> {
     needs::flink_programs()?;
     needs::all_flinks()?;
-    let (drey, small) = (build_drey("release")?, build_small_drey()?);
+    let (drey, small) = (needs::build_drey("release")?, needs::build_small_drey()?);
     let mut bench = testbed::testbed("dev", &["bench-cli", "--drey"]);
     bench.arg(drey).arg("--small").arg(small);
     bench.arg("--distributions").arg(needs::cache().join("flink")).args(["--runs", &runs.to_string()]);
@@ -123,7 +123,7 @@ fn fleet(args: &Fleet) -> Result<()> {
     needs::flink_programs()?;
     needs::all_flinks()?;
     let programs = kube::prepare()?;
-    let drey = build_drey("release")?;
+    let drey = needs::build_drey("release")?;
     let mut bench = testbed::testbed("release", &["bench-fleet", "--drey"]);
     bench.arg(drey).arg("--programs").arg(programs).arg("--distributions").arg(needs::cache().join("flink"));
     for resources in &args.resources {
@@ -141,7 +141,7 @@ fn fleet(args: &Fleet) -> Result<()> {
 /// The fleet page, with the server that serves it.
 fn dashboard(resources: u32, heimdall: Option<&Path>) -> Result<()> {
     needs::front_end()?;
-    let drey = build_drey("release")?;
+    let drey = needs::build_drey("release")?;
     let mut bench = testbed::testbed("release", &["bench-dashboard", "--drey"]);
     bench.arg(drey).args(["--ui", "ui", "--resources", &resources.to_string()]);
     if let Some(pages) = heimdall {

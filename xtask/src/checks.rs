@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::shell::{COMMAND_LINE_ALONE, build_drey, build_small_drey, cargo, command, root, run};
+use crate::shell::{COMMAND_LINE_ALONE, cargo, command, root, run};
 use crate::{needs, testbed};
 
 /// Check format, lints, dependencies and generated files.
@@ -70,7 +70,7 @@ fn small() -> Result<()> {
     let mut clippy = cargo(&["clippy", "--locked"]);
     clippy.args(COMMAND_LINE_ALONE).args(["--", "--deny", "warnings"]);
     run(clippy)?;
-    let bytes = std::fs::metadata(build_small_drey()?)?.len();
+    let bytes = std::fs::metadata(needs::build_small_drey()?)?.len();
     println!("the command line alone: {bytes} bytes, of at most {SMALL_BYTES_MAX}");
     anyhow::ensure!(
         bytes <= SMALL_BYTES_MAX,
@@ -84,7 +84,7 @@ const MANUAL: &str = "docs/manual";
 
 /// Makes the manual by the binary itself, which alone has the whole command line. Pages of commands that are gone go.
 pub(crate) fn make_manual() -> Result<()> {
-    let drey = build_drey("dev")?;
+    let drey = needs::build_drey("dev")?;
     let drey = drey.to_str().context("the target directory has a name in UTF-8")?;
     let pages = root().join(MANUAL);
     if pages.exists() {

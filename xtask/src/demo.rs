@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 
 use crate::needs;
-use crate::shell::{build_drey, output, root, run};
+use crate::shell::{output, root, run};
 
 /// How long the job may take to write its first results.
 const RESULTS_TIMEOUT: Duration = Duration::from_secs(180);
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: &Args) -> Result<()> {
     needs::flink_programs()?;
-    let drey = build_drey(&args.profile)?;
+    let drey = needs::build_drey(&args.profile)?;
     needs::example_jar()?;
     let directory = root().join(&args.directory);
     std::fs::create_dir_all(&directory)?;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail};
 
+use crate::lane::Lane;
 use crate::shell::{command, is_installed, run};
-use crate::test::Counts;
 use crate::{kube, needs, testbed};
 
 /// The module of the program.
@@ -16,11 +16,11 @@ const VERSION: &str = "3.22.0";
 /// Checks the chart alone, as the tests do.
 pub(crate) fn check_chart() -> Result<()> {
     let programs = kube::prepare()?;
-    let mut counts = Counts::default();
-    testbed::chart(&program()?, &programs, &mut counts)?;
-    println!("{} passed, {} failed", counts.passed, counts.failed);
-    if counts.failed > 0 {
-        bail!("{} failed", counts.failed);
+    let mut lane = Lane::default();
+    testbed::chart(&program()?, &programs, &mut lane)?;
+    println!("{} passed, {} failed", lane.counts.passed, lane.counts.failed);
+    if lane.counts.failed > 0 {
+        bail!("{} failed", lane.counts.failed);
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ mod helm;
 mod image;
 mod krew;
 mod kube;
+mod lane;
 mod needs;
 mod shell;
 mod sim;

@@ -1,11 +1,11 @@
-//! What tests and demonstrations need on a machine: programs, Flink distributions, the example jar. Each
+//! What tests and demonstrations need on a machine: programs, drey itself, Flink distributions, the example jar. Each
 //! is looked for first, then got; what cannot be got is named with the command that would get it.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{command, is_installed, output, run};
+use crate::shell::{COMMAND_LINE_ALONE, cargo, command, is_installed, output, run, target_directory};
 
 /// Flink versions of the real-Flink tests: exact versions of the Python packages, minor version first.
 pub(crate) const FLINK: &[(&str, &str)] = &[("1.20", "1.20.3"), ("2.1", "2.1.3")];
@@ -38,6 +38,27 @@ pub(crate) fn programs(needed: &[(&str, &str)]) -> Result<()> {
     let mut install = command("apt-get", &["install", "--yes", "--quiet", "--no-install-recommends"]);
     install.args(&missing).env("DEBIAN_FRONTEND", "noninteractive");
     run(install)
+}
+
+/// What building drey takes beside Rust and its linker.
+pub(crate) fn build_programs() -> Result<()> {
+    programs(&[("make", "make")])
+}
+
+/// The binary `drey` of a profile, built now.
+pub(crate) fn build_drey(profile: &str) -> Result<PathBuf> {
+    build_programs()?;
+    run(cargo(&["build", "--package", "drey", "--profile", profile]))?;
+    let directory = if profile == "dev" { "debug" } else { profile };
+    Ok(target_directory()?.join(directory).join("drey"))
+}
+
+/// The binary `drey` with the command line alone, as small as it gets, built now.
+pub(crate) fn build_small_drey() -> Result<PathBuf> {
+    let mut build = cargo(&["build", "--locked", "--profile", "small"]);
+    build.args(COMMAND_LINE_ALONE);
+    run(build)?;
+    Ok(target_directory()?.join("small/drey"))
 }
 
 /// What running Flink takes: a JDK, and `pip` to fetch distributions.

@@ -75,21 +75,6 @@ pub(crate) fn shown(command: &Command) -> String {
     words.map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// The binary `drey` of a profile, built now.
-pub(crate) fn build_drey(profile: &str) -> Result<PathBuf> {
-    run(cargo(&["build", "--package", "drey", "--profile", profile]))?;
-    let directory = if profile == "dev" { "debug" } else { profile };
-    Ok(target_directory()?.join(directory).join("drey"))
-}
-
-/// The binary `drey` with the command line alone, as small as it gets, built now.
-pub(crate) fn build_small_drey() -> Result<PathBuf> {
-    let mut build = cargo(&["build", "--locked", "--profile", "small"]);
-    build.args(COMMAND_LINE_ALONE);
-    run(build)?;
-    Ok(target_directory()?.join("small/drey"))
-}
-
 /// Where cargo puts what it builds.
 pub(crate) fn target_directory() -> Result<PathBuf> {
     let metadata = output(cargo(&["metadata", "--no-deps", "--format-version", "1"]))?;

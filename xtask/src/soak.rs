@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::shell::{build_drey, run};
+use crate::shell::run;
 use crate::{needs, testbed};
 
 /// Kill processes at random moments of random upgrades of a real job.
@@ -21,7 +21,7 @@ pub(crate) struct Args {
 
 pub(crate) fn execute(args: &Args) -> Result<()> {
     needs::flink_programs()?;
-    let drey = build_drey("dev")?;
+    let drey = needs::build_drey("dev")?;
     let jar = needs::example_jar()?;
     let mut soak = testbed::over("dev", "soak", &drey, &jar);
     soak.args(["--minutes", &args.minutes.to_string(), "--seed", &args.seed.to_string()]);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::shell::{build_drey, run};
+use crate::shell::run;
 use crate::{kube, needs, testbed};
 
 /// Hand running jobs over from the Java operator to drey, and back, on a real Kubernetes API with real Flink.
@@ -23,7 +23,7 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     needs::flink_programs()?;
     needs::all_flinks()?;
     let programs = kube::prepare()?;
-    let drey = build_drey("dev")?;
+    let drey = needs::build_drey("dev")?;
     let mut takeover = testbed::over("dev", "takeover", &drey, &needs::example_jar()?);
     takeover.arg("--java-operator-jar").arg(std::path::absolute(&args.java_operator_jar)?);
     takeover.arg("--programs").arg(programs).arg("--distributions").arg(needs::cache().join("flink"));

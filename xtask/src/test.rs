@@ -1,13 +1,14 @@
 //! `cargo xtask test`: every tier, with its counts and its time. The last line is `N passed, N failed`.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Error, Result, anyhow, bail};
 use clap::ValueEnum;
 
-use crate::shell::{build_drey, cargo, shown};
+use crate::lane::{Counts, Lane};
+use crate::shell::cargo;
 use crate::{checks, helm, kube, needs, testbed};
 
 /// Run every test, installing and fetching what it needs.
@@ -68,84 +69,93 @@ impl Tier {
     }
 
     /// Adds to `skipped` which parts of it need something that is not to be had here, and why.
-    fn run(self, counts: &mut Counts, skipped: &mut Vec<String>) -> Result<()> {
+    fn run(self, lane: &mut Lane, skipped: &mut Vec<String>) -> Result<()> {
         match self {
             Self::T1 => {
                 let pure =
                     ["drey-api", "drey-core", "drey-flink", "drey-kubernetes", "drey-cli", "drey-testbed"];
-                counted(test(&pure), counts)
+                lane.run(test(&pure))
             }
             Self::T2 => {
                 let mut simulate = cargo(&["test", "--locked", "--profile", "fast", "--package", "drey-sim"]);
                 simulate.arg("--no-fail-fast");
-                counted(simulate, counts)
+                lane.run(simulate)
             }
-            Self::T3 => counted(
-                test(&[
-                    "drey-engine",
-                    "drey-apiserver",
-                    "drey-local",
-                    "drey-operator",
-                    "drey-server",
-                    "drey",
-                    "xtask",
-                ]),
-                counts,
-            ),
+            Self::T3 => lane.run(test(&[
+                "drey-engine",
+                "drey-apiserver",
+                "drey-local",
+                "drey-operator",
+                "drey-server",
+                "drey",
+                "xtask",
+            ])),
             Self::T4 => {
                 let mut real = test(&["drey-local"]);
                 real.args(["--features", "real-flink", "--test", "real_flink"]);
                 real.env("DREY_TEST_FLINK", needs::cache().join("flink"));
-                counted(real, counts)?;
-                let drey = build_drey("dev")?;
+                lane.run(real)?;
+                let drey = needs::build_drey("dev")?;
                 let jar = needs::example_jar()?;
-                match kube::prepare() {
-                    Ok(programs) => {
-                        testbed::real_kube(&programs, counts)?;
-                        match helm::program() {
-                            Ok(helm) => {
-                                testbed::chart(&helm, &programs, counts)?;
-                                testbed::operator_pod(&drey, &jar, &helm, &programs, counts)?;
-                            }
-                            Err(error) => skipped.push(format!("the chart: {error:#}")),
-                        }
-                        testbed::rights(&drey, &programs, counts)?;
-                        testbed::on_cluster(&drey, &jar, &programs, counts)?;
-                    }
-                    Err(error) => skipped.push(format!("real Kubernetes: {error:#}")),
+                let programs = kube::prepare();
+                if let Ok(programs) = &programs {
+                    testbed::real_kube(programs, lane)?;
                 }
-                testbed::job(&drey, &jar, counts)?;
-                testbed::end_to_end(&drey, &jar, counts)
+                testbed::build()?;
+                // Most of what they do is waiting.
+                lane.side_by_side(
+                    ("Kubernetes", |lane: &mut Lane| on_kubernetes(&drey, &jar, programs, lane, skipped)),
+                    ("this machine", |lane: &mut Lane| {
+                        testbed::job(&drey, &jar, lane)?;
+                        testbed::end_to_end(&drey, &jar, lane)
+                    }),
+                )
             }
             Self::T5 => {
-                let drey = build_drey("dev")?;
+                let drey = needs::build_drey("dev")?;
                 match kube::prepare() {
-                    Ok(programs) => testbed::sign_in(&drey, &programs, counts)?,
-                    Err(error) => skipped.push(format!("real Kubernetes: {error:#}")),
+                    Ok(programs) => testbed::sign_in(&drey, &programs, lane)?,
+                    Err(error) => skipped.push(without_kubernetes(&error)),
                 }
-                testbed::dashboard(&drey, &needs::example_jar()?, counts)
+                testbed::dashboard(&drey, &needs::example_jar()?, lane)
             }
         }
     }
 }
 
-/// How many tests passed and failed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    /// Passed.
-    pub(crate) passed: u64,
-    /// Failed, among them every part that could not be run at all.
-    pub(crate) failed: u64,
+/// The programs of T4 that take a control plane.
+fn on_kubernetes(
+    drey: &Path,
+    jar: &Path,
+    programs: Result<PathBuf>,
+    lane: &mut Lane,
+    skipped: &mut Vec<String>,
+) -> Result<()> {
+    let programs = match programs {
+        Ok(programs) => programs,
+        Err(error) => {
+            skipped.push(without_kubernetes(&error));
+            return Ok(());
+        }
+    };
+    testbed::conformance(&programs, lane)?;
+    match helm::program() {
+        Ok(helm) => {
+            testbed::chart(&helm, &programs, lane)?;
+            testbed::operator_pod(drey, jar, &helm, &programs, lane)?;
+        }
+        Err(error) => skipped.push(format!("the chart: {error:#}")),
+    }
+    testbed::rights(drey, &programs, lane)?;
+    testbed::on_cluster(drey, jar, &programs, lane)
 }
 
-impl Counts {
-    fn add(&mut self, other: Self) {
-        self.passed += other.passed;
-        self.failed += other.failed;
-    }
+fn without_kubernetes(error: &Error) -> String {
+    format!("real Kubernetes: {error:#}")
 }
 
 pub(crate) fn execute(args: &Args) -> Result<()> {
+    needs::build_programs()?;
     let mut total = Counts::default();
     let mut report = Vec::new();
     if args.checks {
@@ -163,10 +173,10 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     let all = Tier::value_variants();
     for tier in if args.tier.is_empty() { all } else { &args.tier } {
         let began = Instant::now();
-        let mut counts = Counts::default();
         let name = format!("{tier:?} {}", tier.what());
-        let error = run_tier(*tier, &mut counts).err();
-        record(&mut report, &mut total, &name, counts, began.elapsed(), error);
+        let mut lane = Lane::default();
+        let error = run_tier(*tier, &mut lane).err();
+        record(&mut report, &mut total, &name, lane.counts, began.elapsed(), error);
     }
     println!();
     for line in &report {
@@ -179,25 +189,25 @@ pub(crate) fn execute(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn run_tier(tier: Tier, counts: &mut Counts) -> Result<()> {
+fn run_tier(tier: Tier, lane: &mut Lane) -> Result<()> {
     eprintln!("== {tier:?}: {}", tier.what());
     if let Err(error) = tier.prepare() {
-        return Err(skipping(error, counts));
+        return Err(skipping(error, &mut lane.counts));
     }
     let mut skipped = Vec::new();
-    let outcome = tier.run(counts, &mut skipped);
-    if outcome.is_err() && counts.failed == 0 {
-        counts.failed += 1;
+    let outcome = tier.run(lane, &mut skipped);
+    if outcome.is_err() && lane.counts.failed == 0 {
+        lane.counts.failed += 1;
     }
     outcome?;
     if skipped.is_empty() {
         return Ok(());
     }
-    Err(skipping(anyhow!(skipped.join("; ")), counts))
+    Err(skipping(anyhow!(skipped.join("; ")), &mut lane.counts))
 }
 
 /// What could not be run here; in CI that is a failure.
-fn skipping(why: anyhow::Error, counts: &mut Counts) -> anyhow::Error {
+fn skipping(why: Error, counts: &mut Counts) -> Error {
     if std::env::var("CI").is_ok_and(|ci| ci == "true") {
         counts.failed += 1;
     }
@@ -210,7 +220,7 @@ fn record(
     name: &str,
     counts: Counts,
     took: Duration,
-    error: Option<anyhow::Error>,
+    error: Option<Error>,
 ) {
     total.add(counts);
     let error = error.map_or_else(String::new, |error| format!("  {error:#}"));
@@ -226,56 +236,4 @@ fn test(packages: &[&str]) -> Command {
         command.args(["--package", package]);
     }
     command
-}
-
-/// Runs `cargo test`, passing its output on and adding up its counts.
-pub(crate) fn counted(mut command: Command, counts: &mut Counts) -> Result<()> {
-    eprintln!("$ {}", shown(&command));
-    let mut child = command.stdout(Stdio::piped()).spawn().context("cargo cannot be started")?;
-    let stdout = child.stdout.take().context("standard output is piped")?;
-    let before = *counts;
-    for line in BufReader::new(stdout).lines() {
-        let line = line.context("cargo writes text")?;
-        if let Some(found) = parse_result(&line).or_else(|| parse_last_line(&line)) {
-            counts.add(found);
-        }
-        if !line.ends_with("... ok") && !line.is_empty() {
-            println!("{line}");
-        }
-    }
-    let status = child.wait()?;
-    // Without a failed test it was the build, or the machine.
-    if !status.success() && counts.failed == before.failed {
-        bail!("`{}` ended with {status}", shown(&command));
-    }
-    Ok(())
-}
-
-/// The counts in `3 passed, 1 failed`, the last line of our own programs.
-fn parse_last_line(line: &str) -> Option<Counts> {
-    let (passed, failed) = line.trim().strip_suffix(" failed")?.split_once(" passed, ")?;
-    Some(Counts { passed: passed.parse().ok()?, failed: failed.parse().ok()? })
-}
-
-/// The counts in `test result: ok. 3 passed; 1 failed; …`.
-fn parse_result(line: &str) -> Option<Counts> {
-    let rest = line.trim().strip_prefix("test result: ")?.split_once(". ")?.1;
-    let number = |suffix: &str| {
-        rest.split(';').find_map(|part| part.trim().strip_suffix(suffix)?.trim().parse::<u64>().ok())
-    };
-    Some(Counts { passed: number("passed")?, failed: number("failed")? })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_of_cargo_are_read() {
-        let line = "test result: FAILED. 12 passed; 3 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1.7s";
-        assert_eq!(parse_result(line), Some(Counts { passed: 12, failed: 3 }));
-        assert_eq!(parse_result("test a::result: ok"), None);
-        assert_eq!(parse_last_line("12 passed, 3 failed"), Some(Counts { passed: 12, failed: 3 }));
-        assert_eq!(parse_last_line("12 passed, none failed"), None);
-    }
 }

@@ -15,12 +15,13 @@ use super::binary::Architecture;
 use crate::needs;
 use crate::shell::{cargo, command, is_installed, output, root, run, target_directory};
 
-/// Version of the Python package that holds the C compiler, for SQLite and for ring.
+/// Version of the Python package that holds the C compiler, for SQLite, ring and jemalloc.
 const COMPILER_VERSION: &str = "0.17.1";
 
 /// Builds drey and returns where it is.
 pub(super) fn build(architecture: Architecture, profile: &str) -> Result<PathBuf> {
     let target = target(architecture);
+    needs::build_programs()?;
     standard_library(&target)?;
     let compiler = compiler()?;
     let mut build = cargo(&["build", "--locked", "--package", "drey", "--bin", "drey"]);
@@ -75,7 +76,7 @@ fn compiler() -> Result<PathBuf> {
     });
     // It was moved, or is of no use.
     let _absent = std::fs::remove_dir_all(&staging);
-    outcome.context("the C compiler for SQLite and ring cannot be fetched")?;
+    outcome.context("the C compiler for SQLite, ring and jemalloc cannot be fetched")?;
     Ok(program)
 }
 
