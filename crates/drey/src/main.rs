@@ -7,6 +7,8 @@ mod faces;
 #[cfg(feature = "full")]
 mod laptop;
 #[cfg(feature = "full")]
+mod memory;
+#[cfg(feature = "full")]
 mod operator;
 #[cfg(feature = "full")]
 mod reach;

@@ -18,7 +18,9 @@ pub(super) fn plan(draft: &mut Draft<'_>, desired: &Arc<Desired>) {
     }
     if !draft.resource.finalizer {
         draft.action = Some(crate::Action::AddFinalizer);
-        if let Some(refused) = draft.observed.refused.as_ref().filter(|refused| refused.seq == draft.journal.seq) {
+        if let Some(refused) =
+            draft.observed.refused.as_ref().filter(|refused| refused.seq == draft.journal.seq)
+        {
             draft.wait(WaitingFor::ActionRefused, format!("the finalizer is refused: {}", refused.message));
         }
         return;
