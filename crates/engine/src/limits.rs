@@ -99,7 +99,7 @@ impl Default for Limits {
             look_age_fast: Duration::from_secs(2),
             look_age_slow: Duration::from_secs(300),
             rest_heartbeat: Duration::from_secs(600),
-            list_page: 50,
+            list_page: 250,
             watch_timeout: Duration::from_secs(55),
             watch_grace: Duration::from_secs(5),
             blind_after: Duration::from_secs(240),

@@ -26,8 +26,8 @@ pub(crate) const CLUSTERS: &str = "type in (flink-native-kubernetes,flink-standa
 /// seconds and are not among them.
 pub(crate) const OWN_PARTS: &str = "app.kubernetes.io/managed-by=drey";
 
-/// How many objects one page of a list holds: pods are large.
-const PAGE: u32 = 100;
+/// How many objects one page of a list holds: pods are large, and each page is a request that the next one waits for.
+const PAGE: u32 = 250;
 
 /// Namespace and cluster id.
 type ClusterKey = (Arc<str>, Arc<str>);
