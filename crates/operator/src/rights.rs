@@ -136,7 +136,6 @@ impl Without {
 /// What is lost with one verb; where a verb does not stand, it is [`Without::Later`]. `drey-testbed rights` holds it to a
 /// real API server.
 const LOSSES: &[(&str, &str, Without)] = &[
-    ("flinkdeployments", "get", Without::NotStarted),
     ("flinkdeployments", "list", Without::Ends(4)),
     ("flinkdeployments", "watch", Without::Late),
     ("flinkdeployments", "patch", Without::NotStarted),
