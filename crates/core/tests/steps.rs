@@ -159,6 +159,36 @@ fn a_stop_whose_savepoint_is_complete_is_not_sent_again_to_a_restarted_job_manag
     }
 }
 
+/// A job ended by itself while it was being stopped. The directory of an earlier stop, whose savepoint was complete when its
+/// JobManager died, was still open: that savepoint was taken for what the job had ended with, and the next run went back
+/// behind a savepoint that a person had asked for since. (`cargo xtask sim --seed 76219` of the time.)
+#[test]
+fn a_job_that_ends_by_itself_has_not_ended_with_the_savepoint_of_an_earlier_stop() {
+    let policy = Policy::default();
+    let job = |parallelism: i32| json!({ "jarURI": "local:///job.jar", "parallelism": parallelism, "upgradeMode": "savepoint" });
+    let (running, begun) = first_run(&of_spec(1, &job(1)), &policy);
+    let stable = decide(&of_spec(1, &job(1)), &running, &begun, &policy, NOW).journal;
+    let edited = of_spec(2, &job(2));
+    let mut stop = decide(&edited, &running, &stable, &policy, NOW).journal;
+    let seq = stop.intent.as_ref().expect("a stop").seq;
+    let snapshot = |path: &str, id: u64| StoredSnapshot { path: path.into(), checkpoint_id: Some(id) };
+    let earlier = snapshot("file:/savepoints/u/1-00000000/savepoint-1", 5);
+    let since = snapshot("file:/savepoints/u/2-00000000/savepoint-2", 8);
+    let run = stop.run.as_mut().expect("a run");
+    run.open_directories.insert(0, "file:///savepoints/u/1-00000000".into());
+    run.newest_savepoint = Some(since.clone());
+    let mut rest = running.rest.clone().expect("it answered");
+    (rest.operation, rest.operation_of) = (Seen::Absent, seq);
+    if let Seen::Present(job) = &mut rest.job {
+        (job.state, job.all_tasks_running) = (FlinkJobState::Finished, false);
+    }
+    let open_snapshot = Seen::Present(earlier);
+    let ended = Observed { live: true, open_snapshot, rest: Some(rest), ..running };
+    let seen = decide(&edited, &ended, &stop, &policy, Now(NOW.0 + 2_000)).journal;
+    assert_eq!(seen.run.as_ref().and_then(|run| run.newest_savepoint.clone()), Some(since), "{seen:?}");
+    assert!(!seen.end().is_some_and(|end| format!("{:?}", end.last).contains("savepoint-1")), "{seen:?}");
+}
+
 /// Flink says that the savepoint of a stop failed, and the job goes on. Where storage is not readable (every cluster) the
 /// upgrade waited for ever for the directory of that savepoint.
 #[test]

@@ -250,7 +250,7 @@ fn stop_with_savepoint(draft: &mut Draft<'_>, intent: &Intent, directory: &Arc<s
             draft.close();
             Flow::GoOn
         }
-        Situation::Ended(state) => ended_while_stopping(draft, state),
+        Situation::Ended(state) => ended_while_stopping(draft, directory, state),
         Situation::Foreign | Situation::Terminating => draft
             .wait(WaitingFor::ClusterTerminating, "the cluster went away while the job was being stopped"),
         situation => match operation {
@@ -294,12 +294,13 @@ fn lost_while_stopping(draft: &mut Draft<'_>) -> Flow {
 }
 
 /// The job ended, and Flink does not tell by what: the stop's own directory does.
-fn ended_while_stopping(draft: &mut Draft<'_>, state: FlinkJobState) -> Flow {
+fn ended_while_stopping(draft: &mut Draft<'_>, directory: &str, state: FlinkJobState) -> Flow {
     if !draft.is_live() {
         return Flow::Done;
     }
     match &draft.observed.open_snapshot {
-        Seen::Present(snapshot) if state == FlinkJobState::Finished => {
+        // One in the directory of an earlier request is not what the job ended with.
+        Seen::Present(snapshot) if state == FlinkJobState::Finished && is_below(snapshot, directory) => {
             let snapshot = snapshot.clone();
             stopped(draft, snapshot)
         }
