@@ -21,6 +21,9 @@ use crate::launcher::{LaunchError, Launcher};
 use crate::limits::Limits;
 use crate::object::{Stored, WireDeployment};
 
+/// Why nobody knows what became of a request that was on its way.
+pub(crate) const LEADERSHIP_ENDED: &str = "the leadership ended meanwhile";
+
 /// What is known after an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::act::Actor;
+use crate::after::After;
 use crate::clock::Clock;
 use crate::events::{self, Poster, Recorder};
 use crate::freeze;
@@ -33,7 +34,7 @@ use crate::queue::Queue;
 use crate::schema::{self, SchemaError};
 use crate::scopes::{Scope, Scopes};
 use crate::settings::{Current, Settings};
-use crate::step::{self, After};
+use crate::step;
 use crate::view::{EngineView, ResourceView};
 use crate::watch::{self, Change};
 

@@ -11,6 +11,8 @@
 //! go on. This crate knows no processes and no pods: they are behind [`launcher::Launcher`].
 
 mod act;
+mod after;
+mod carry_out;
 pub mod clock;
 mod engine;
 pub mod epoch;

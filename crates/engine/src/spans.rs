@@ -6,8 +6,8 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use crate::act::{self, Outcome};
+use crate::after::After;
 use crate::object::Key;
-use crate::step::After;
 
 /// Target of every span, for whoever listens.
 pub const TARGET: &str = "drey::trace";
